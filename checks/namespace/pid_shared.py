@@ -1,0 +1,37 @@
+"""Container shares the host's PID namespace.
+
+## What it detects
+The first process of the container is in the PID namespace of the host's PID 1: the inode of
+`/proc/PID/ns/pid` is the same.
+
+## Why it matters
+Processes inside see every process of the host with its command line, can signal those that run under the
+same user id, and with CAP_SYS_PTRACE read and change their memory. `/proc/1/root` is then the host's root.
+
+## Remediation
+Start the container without the host's PID namespace.
+
+- docker, podman: leave out `--pid=host`
+- compose: remove `pid: host`
+- Kubernetes: `hostPID: false`
+- systemd-nspawn, bubblewrap: add `--unshare-pid` (bubblewrap); nspawn always makes one
+
+## When it is fine
+Monitoring and debugging agents that must see all processes. Give them a read-only root, no capabilities and
+a user id of their own.
+
+## References
+- pid_namespaces(7)
+- CIS Docker Benchmark 1.6.0, 5.16
+"""
+
+from isoaudit import Container, Evidence, Host, Outcome, check, fail, passed, require
+
+
+@check(severity="high")
+def pid_shared(host: Host, container: Container) -> Outcome:
+    ours, theirs = require(host.namespaces.pid), require(container.namespaces.pid)
+    evidence = [Evidence(container.namespaces.pid.source, f"pid:[{theirs}]", f"not the host's pid:[{ours}]")]
+    if ours == theirs:
+        return fail("it is in the host's PID namespace and sees every process", evidence)
+    return passed("its PID namespace is its own", evidence)

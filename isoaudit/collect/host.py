@@ -1,0 +1,247 @@
+"""Reading the host's side of every comparison."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from isoaudit.collect.cgroups import CgroupReader, hierarchies
+from isoaudit.collect.discovery import host_namespaces
+from isoaudit.collect.tree import read, read_file, read_line, refused
+from isoaudit.facts.cgroup import parse_controllers, parse_cpu_list, parse_memberships
+from isoaudit.facts.clock import ClockStatus
+from isoaudit.facts.cpu import parse_x86_level
+from isoaudit.facts.devices import parse_proc_devices
+from isoaudit.facts.host import EngineSocket, Host
+from isoaudit.facts.kernel import parse_release
+from isoaudit.facts.mounts import mount_of, parse_mountinfo, path_on
+from isoaudit.facts.text import line, text
+from isoaudit.facts.userland import parse_os_release
+from isoaudit.kernel import syscalls
+from isoaudit.model import Known, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from isoaudit.collect.paths import Paths
+    from isoaudit.facts.cgroup import Hierarchy
+    from isoaudit.facts.mounts import Mount
+    from isoaudit.model import Reading
+
+# Every setting that a check asks for. Reading any of them changes nothing.
+SYSCTLS: tuple[str, ...] = (
+    "fs.binfmt_misc.status",
+    "fs.protected_fifos",
+    "fs.protected_hardlinks",
+    "fs.protected_regular",
+    "fs.protected_symlinks",
+    "fs.suid_dumpable",
+    "kernel.apparmor_restrict_unprivileged_userns",
+    "kernel.core_pattern",
+    "kernel.core_pipe_limit",
+    "kernel.dmesg_restrict",
+    "kernel.io_uring_disabled",
+    "kernel.kexec_load_disabled",
+    "kernel.kptr_restrict",
+    "kernel.modprobe",
+    "kernel.modules_disabled",
+    "kernel.perf_event_paranoid",
+    "kernel.pid_max",
+    "kernel.randomize_va_space",
+    "kernel.sched_rt_runtime_us",
+    "kernel.sysrq",
+    "kernel.threads-max",
+    "kernel.unprivileged_bpf_disabled",
+    "kernel.unprivileged_userns_clone",
+    "kernel.yama.ptrace_scope",
+    "user.max_user_namespaces",
+    "vm.overcommit_memory",
+    "vm.unprivileged_userfaultfd",
+)
+
+# By the socket's file name: whoever can connect to one of these can run anything as root.
+_ENGINE_SOCKETS: dict[str, str] = {
+    "docker.sock": "docker",
+    "containerd.sock": "containerd",
+    "podman.sock": "podman",
+    "crio.sock": "cri-o",
+    "dockershim.sock": "docker",
+    "cri-dockerd.sock": "docker",
+    "buildkitd.sock": "buildkit",
+    "unix.socket": "lxd",
+    "balena-engine.sock": "balena",
+    "k3s.sock": "containerd",
+}
+
+
+class HostReading(NamedTuple):
+    """The host, and what the reading of its containers builds on."""
+
+    host: Host
+    cgroups: CgroupReader
+
+
+def read_host(paths: Paths) -> HostReading:
+    """Read the host."""
+    namespaces, reference = host_namespaces(paths)
+    mounts = read(f"{paths.proc}/{reference}/mountinfo", parse_mountinfo)
+    table = mounts.value if isinstance(mounts, Known) else ()
+    found = hierarchies(table, paths)
+    sizes = _hugepage_sizes(paths)
+    meminfo = read(f"{paths.proc}/meminfo", _meminfo)
+    host = Host(
+        hostname=read_line(f"{paths.proc}/sys/kernel/hostname"),
+        kernel=read(f"{paths.proc}/sys/kernel/osrelease", lambda raw: parse_release(line(raw))),
+        kernel_build=read_line(f"{paths.proc}/version"),
+        machine=os.uname().machine,
+        boot_id=read_line(f"{paths.proc}/sys/kernel/random/boot_id"),
+        namespaces=namespaces,
+        mounts=mounts,
+        cgroup_layout=_layout(mounts, found),
+        hierarchies=Known(found, mounts.source) if isinstance(mounts, Known) else mounts,
+        controllers=read(f"{paths.proc}/cgroups", parse_controllers),
+        memory_bytes=_field(meminfo, "MemTotal"),
+        swap_bytes=_field(meminfo, "SwapTotal"),
+        cpus=read(f"{paths.sys}/devices/system/cpu/online", lambda raw: parse_cpu_list(line(raw))),
+        memory_nodes=_memory_nodes(paths),
+        hugepage_sizes=sizes,
+        x86_level=read(f"{paths.proc}/cpuinfo", parse_x86_level),
+        lsms=read(f"{paths.sys}/kernel/security/lsm", lambda raw: tuple(filter(None, line(raw).split(",")))),
+        lockdown=read(f"{paths.sys}/kernel/security/lockdown", _selected),
+        sysctls=_sysctls(paths),
+        clock=_clock(paths),
+        device_names=read(f"{paths.proc}/devices", parse_proc_devices),
+        engine_sockets=_engine_sockets(paths, reference, table),
+        distribution=_distribution(paths),
+    )
+    memberships = read(f"{paths.proc}/1/cgroup", parse_memberships)
+    reader = CgroupReader(
+        paths,
+        found,
+        sizes.value if isinstance(sizes, Known) else (),
+        memberships.value if isinstance(memberships, Known) else (),
+    )
+    return HostReading(host, reader)
+
+
+def _meminfo(raw: bytes) -> dict[str, int]:
+    """Bytes per field of /proc/meminfo."""
+    amounts = {}
+    for entry in text(raw).splitlines():
+        name, _, rest = entry.partition(":")
+        number = rest.split()
+        if len(number) == 2 and number[1] == "kB":
+            amounts[name] = int(number[0]) * 1024
+    return amounts
+
+
+def _field(meminfo: Reading[dict[str, int]], name: str) -> Reading[int]:
+    if isinstance(meminfo, Unknown):
+        return meminfo
+    if name not in meminfo.value:
+        return Unknown(meminfo.source, f"no {name} line")
+    return Known(meminfo.value[name], meminfo.source)
+
+
+def _layout(mounts: Reading[tuple[Mount, ...]], found: Iterable[Hierarchy]) -> Reading[str]:
+    if isinstance(mounts, Unknown):
+        return mounts
+    versions = {hierarchy.version for hierarchy in found}
+    names = {frozenset(): "none", frozenset({1}): "v1", frozenset({2}): "v2", frozenset({1, 2}): "hybrid"}
+    return Known(names[frozenset(versions)], mounts.source)
+
+
+def _memory_nodes(paths: Paths) -> Reading[frozenset[int]]:
+    path = f"{paths.sys}/devices/system/node/online"
+    if not os.path.exists(path):
+        return Known(frozenset({0}), path)  # a kernel without NUMA has its one node
+    return read(path, lambda raw: parse_cpu_list(line(raw)))
+
+
+def _hugepage_sizes(paths: Paths) -> Reading[tuple[str, ...]]:
+    """Sizes whose pool holds pages, spelled as hugetlb's files spell them."""
+    folder = f"{paths.sys}/kernel/mm/hugepages"
+    sizes = []
+    try:
+        for name in sorted(os.listdir(folder)):
+            kilobytes = int(name.removeprefix("hugepages-").removesuffix("kB"))
+            if int(read_file(f"{folder}/{name}/nr_hugepages")) > 0:
+                sizes.append(_size_name(kilobytes))
+    except FileNotFoundError:
+        return Known((), folder)  # a kernel without huge pages has no pool
+    except OSError as error:
+        return refused(error, folder)
+    except ValueError as error:
+        return Unknown(folder, f"not understood: {error}")
+    return Known(tuple(sizes), folder)
+
+
+def _size_name(kilobytes: int) -> str:
+    """The kernel's mem_fmt (mm/hugetlb_cgroup.c): 2048 kB is "2MB"."""
+    if kilobytes >= 1 << 20:
+        return f"{kilobytes >> 20}GB"
+    return f"{kilobytes >> 10}MB" if kilobytes >= 1 << 10 else f"{kilobytes}KB"
+
+
+def _selected(raw: bytes) -> str:
+    """The bracketed word of a line such as `[none] integrity confidentiality`."""
+    words = line(raw).split()
+    return next(word[1:-1] for word in words if word.startswith("[")) if words else "none"
+
+
+def _sysctls(paths: Paths) -> dict[str, Reading[str]]:
+    readings: dict[str, Reading[str]] = {}
+    for name in SYSCTLS:
+        path = f"{paths.proc}/sys/{name.replace('.', '/')}"
+        try:
+            readings[name] = Known(line(read_file(path)), path)
+        except FileNotFoundError:
+            readings[name] = Unknown(path, "ENOENT: this kernel does not have the setting")
+        except OSError as error:
+            readings[name] = refused(error, path)
+    return readings
+
+
+def _clock(paths: Paths) -> Reading[ClockStatus]:
+    if not paths.live:
+        return Unknown("adjtimex(2)", "the tree is not the running kernel's")
+    try:
+        answer = syscalls.read_adjtimex()
+    except OSError as error:
+        return refused(error, "adjtimex(2)")
+    return Known(
+        ClockStatus(answer.state, answer.status, answer.max_error, answer.estimated_error), "adjtimex(2)"
+    )
+
+
+def _engine_sockets(
+    paths: Paths, reference: int, mounts: tuple[Mount, ...]
+) -> Reading[tuple[EngineSocket, ...]]:
+    """Sockets of engines that somebody listens on (/proc/net/unix, in the host's network namespace)."""
+    source = f"{paths.proc}/{reference}/net/unix"
+    try:
+        raw = read_file(source)
+    except OSError as error:
+        return refused(error, source)
+    sockets: dict[str, EngineSocket] = {}
+    for entry in raw.split(b"\n"):
+        fields = entry.split(None, 7)
+        if len(fields) == 8 and fields[7].startswith(b"/"):
+            path = text(fields[7])
+            engine = _ENGINE_SOCKETS.get(path.rpartition("/")[2])
+            # A path may hold a newline and so forge what looks like an entry: then flags are no number.
+            # 00010000 is __SO_ACCEPTCON: it listens.
+            if engine and fields[3] == b"00010000" and path not in sockets:
+                resolved = os.path.realpath(path) if paths.live else path
+                mount = mount_of(mounts, resolved)
+                if mount is not None:
+                    sockets[path] = EngineSocket(path, engine, mount.device, path_on(mount, resolved))
+    return Known(tuple(sockets.values()), source)
+
+
+def _distribution(paths: Paths) -> Reading[str]:
+    for path in ("/etc/os-release", "/usr/lib/os-release"):
+        reading = read(paths.host(path), lambda raw: parse_os_release(raw).get("PRETTY_NAME", ""))
+        if isinstance(reading, Known):
+            return reading
+    return reading

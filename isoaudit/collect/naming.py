@@ -1,0 +1,160 @@
+"""Names and images of containers, from the engines' own files on the host. Never asked of a daemon.
+
+Every file here is optional, and nothing that it says decides a verdict.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from isoaudit.collect.tree import read_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from isoaudit.collect.paths import Paths
+    from isoaudit.facts.runtimes import Made
+
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]*")
+_DOCKER_ROOTS = ("/var/lib/docker", "/var/snap/docker/common/var-lib-docker")
+_PODMAN_STORAGES = ("/var/lib/containers/storage",)
+_ROOTLESS_STORAGE = ".local/share/containers/storage"
+_STORAGE_DRIVERS = ("overlay", "vfs", "btrfs", "zfs")
+_SHIM_STATE = "/run/containerd/io.containerd.runtime.v2.task"
+_OCI_STATES = (("runc", "/run/runc", "state.json"), ("crun", "/run/crun", "status"))
+_MOST = 16 << 20
+# Of Kubernetes' CRI runtimes, as annotations of the bundle: container, pod and namespace names, the image.
+_CRI = {
+    "name": ("io.kubernetes.cri.container-name", "io.kubernetes.container.name"),
+    "pod": ("io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name"),
+    "namespace": ("io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace"),
+    "image": ("io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName"),
+}
+
+
+class Names:
+    """Looks containers up in the engines' state; files that list many are read once."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._docker_roots: tuple[str, ...] | None = None
+        self._podman: dict[str, tuple[str, str]] | None = None
+        self._oci: dict[int, tuple[str, str, int]] | None = None
+
+    def complete(self, made: Made, pid: int, start_time: int) -> tuple[Made, str]:
+        """What the engine's files add: the container with its name, and its image ("" if not told)."""
+        image = ""
+        if made.id and not _ID.fullmatch(made.id):
+            return made, image
+        if made.runtime == "docker" and made.id:
+            name, image = self._from_docker(made.id)
+            made = made._replace(name=name or made.name)
+        elif made.runtime == "podman" and made.id:
+            name, image = self._from_podman(made.id)
+            made = made._replace(name=name or made.name)
+        elif made.runtime in ("containerd", "cri-o") and made.id:
+            made, image = self._from_bundle(made)
+        elif not made.name and not made.id:
+            made = self._from_oci(made, pid, start_time)
+        return made, image
+
+    def _json(self, path: str) -> Any:
+        """A state file, or None: engines come and go, and a name is never worth failing for."""
+        try:
+            return json.loads(read_regular(self._paths.host(path), _MOST))
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def _from_docker(self, ident: str) -> tuple[str, str]:
+        if self._docker_roots is None:
+            configured = self._json("/etc/docker/daemon.json")
+            own = configured.get("data-root") if isinstance(configured, dict) else None
+            self._docker_roots = ((own,) if isinstance(own, str) else ()) + _DOCKER_ROOTS
+        for root in self._docker_roots:
+            config = self._json(f"{root}/containers/{ident}/config.v2.json")
+            if isinstance(config, dict):
+                inner = config.get("Config")
+                image = inner.get("Image") if isinstance(inner, dict) else None
+                return _string(config.get("Name")).lstrip("/"), _string(image)
+        return "", ""
+
+    def _from_podman(self, ident: str) -> tuple[str, str]:
+        if self._podman is None:
+            self._podman = dict(self._podman_containers())
+        return self._podman.get(ident, ("", ""))
+
+    def _podman_containers(self) -> Iterator[tuple[str, tuple[str, str]]]:
+        storages = [*_PODMAN_STORAGES, f"/root/{_ROOTLESS_STORAGE}"]
+        try:
+            homes = sorted(os.listdir(self._paths.host("/home")))
+        except OSError:
+            homes = []
+        storages += [f"/home/{home}/{_ROOTLESS_STORAGE}" for home in homes]
+        for storage in storages:
+            for driver in _STORAGE_DRIVERS:
+                listed = self._json(f"{storage}/{driver}-containers/containers.json")
+                for entry in listed if isinstance(listed, list) else ():
+                    if not isinstance(entry, dict):
+                        continue
+                    names = entry.get("names")
+                    try:
+                        metadata = json.loads(_string(entry.get("metadata")) or "{}")
+                    except ValueError:
+                        metadata = {}
+                    image = metadata.get("image-name") if isinstance(metadata, dict) else ""
+                    first = names[0] if isinstance(names, list) and names else ""
+                    yield _string(entry.get("id")), (_string(first), _string(image))
+
+    def _from_bundle(self, made: Made) -> tuple[Made, str]:
+        if made.runtime == "cri-o":
+            folders = [f"/run/containers/storage/overlay-containers/{made.id}/userdata"]
+        else:
+            try:
+                namespaces = sorted(os.listdir(self._paths.host(_SHIM_STATE)))
+            except OSError:
+                namespaces = []
+            folders = [f"{_SHIM_STATE}/{namespace}/{made.id}" for namespace in namespaces]
+        for folder in folders:
+            config = self._json(f"{folder}/config.json")
+            annotations = config.get("annotations") if isinstance(config, dict) else None
+            if isinstance(annotations, dict):
+                told = {
+                    what: next((_string(annotations[key]) for key in keys if annotations.get(key)), "")
+                    for what, keys in _CRI.items()
+                }
+                pod = f"{told['namespace']}/{told['pod']}" if told["pod"] else made.pod
+                sandbox = annotations.get("io.kubernetes.cri.container-type") == "sandbox"
+                name = told["name"] or ("pause" if sandbox else made.name)
+                return made._replace(name=name, pod=pod), told["image"]
+        return made, ""
+
+    def _from_oci(self, made: Made, pid: int, start_time: int) -> Made:
+        """A bare runc or crun container, by the pid and start time in the runtime's state directory."""
+        if self._oci is None:
+            self._oci = dict(self._oci_containers())
+        found = self._oci.get(pid)
+        # The start time tells a container's first process from another one that got its pid later.
+        if found is not None and found[2] in (0, start_time):
+            return made._replace(runtime=found[0], id=found[1], name=found[1])
+        return made
+
+    def _oci_containers(self) -> Iterator[tuple[int, tuple[str, str, int]]]:
+        for runtime, folder, file in _OCI_STATES:
+            try:
+                idents = os.listdir(self._paths.host(folder))
+            except OSError:
+                continue
+            for ident in idents:
+                state = self._json(f"{folder}/{ident}/{file}")
+                if isinstance(state, dict):
+                    pid = state.get("init_process_pid", state.get("pid"))
+                    started = state.get("init_process_start", state.get("process-start-time", 0))
+                    if isinstance(pid, int) and isinstance(started, int):
+                        yield pid, (runtime, ident, started)
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""

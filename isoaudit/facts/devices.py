@@ -1,0 +1,210 @@
+"""Device nodes and the device policy of a cgroup (cgroup-v1/devices.rst; admin-guide/devices.txt)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from isoaudit.model import Known, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from isoaudit.model import Reading
+
+_RULE = re.compile(r"([abc]) (\d+|\*):(\d+|\*) ([rwm]*)")
+BLOCK, CHARACTER = "b", "c"
+
+
+class DeviceNode(NamedTuple):
+    """A device file inside a container. `kind` is "b" or "c"."""
+
+    path: str
+    kind: str
+    major: int
+    minor: int
+    mode: int  # permission bits
+    uid: int  # as the reader sees it
+    gid: int
+    nodev: bool  # it lies on a mount where devices cannot be opened
+
+    @property
+    def number(self) -> str:
+        """As the policy spells it: "c 10:200"."""
+        return f"{self.kind} {self.major}:{self.minor}"
+
+
+class DeviceRule(NamedTuple):
+    """An entry of devices.list: what it allows; None is any number. Kind "a" is any device at all."""
+
+    kind: str
+    major: int | None
+    minor: int | None
+    access: str  # a subset of "rwm"
+
+    def allows(self, kind: str, major: int, minor: int, access: str) -> bool:
+        """Whether this rule alone grants all of that access."""
+        return (
+            self.kind in ("a", kind)
+            and self.major in (None, major)
+            and self.minor in (None, minor)
+            and set(access) <= set(self.access)
+        )
+
+
+def parse_devices_list(value: str) -> tuple[DeviceRule, ...]:
+    """Parse devices.list. A cgroup that allows everything shows `a *:* rwm`.
+
+    Raises:
+        ValueError: a line is no rule.
+    """
+    rules = []
+    for entry in value.splitlines():
+        match = _RULE.fullmatch(entry.strip())
+        if not match:
+            raise ValueError(f"not a device rule: {entry[:80]!r}")
+        kind, major, minor, access = match.groups()
+        rules.append(
+            DeviceRule(kind, None if major == "*" else int(major), None if minor == "*" else int(minor), access)
+        )
+    return tuple(rules)
+
+
+class DevicePolicy(NamedTuple):
+    """What the device cgroups of a container allow: every level of `levels` must agree.
+
+    `levels` holds the rules of the container's cgroup and of each ancestor; none at all means that no policy
+    is in force. Every answer below holds for one access (a string of "r", "w", "m").
+    """
+
+    levels: tuple[tuple[DeviceRule, ...], ...]
+    source: str
+
+    def allows(self, kind: str, major: int, minor: int, access: str) -> bool:
+        """Whether a device may be opened ("r", "w") or made ("m") in all the ways asked for."""
+        return all(
+            all(any(rule.allows(kind, major, minor, one) for rule in level) for one in access)
+            for level in self.levels
+        )
+
+    def access(self, kind: str, major: int, minor: int) -> str:
+        """All that is allowed for a device, as a subset of "rwm"."""
+        return "".join(one for one in "rwm" if self.allows(kind, major, minor, one))
+
+    @property
+    def unrestricted(self) -> bool:
+        """Whether any device may be opened for reading and writing: no level restricts."""
+        return all(
+            any(
+                r.kind == "a" and r.major is None and r.minor is None and {"r", "w"} <= set(r.access)
+                for r in level
+            )
+            or all(
+                any(
+                    r.kind == kind and r.major is None and r.minor is None and {"r", "w"} <= set(r.access)
+                    for r in level
+                )
+                for kind in (BLOCK, CHARACTER)
+            )
+            for level in self.levels
+        )
+
+
+def policy_of(readings: Sequence[Reading[str]], source: str) -> Reading[DevicePolicy]:
+    """The device policy from devices.list on every cgroup up to the root.
+
+    Args:
+        readings: the file's text, the container's own cgroup first.
+        source: where the policy stands, or would stand.
+    """
+    levels = []
+    for reading in readings:
+        if isinstance(reading, Unknown):
+            return reading
+        try:
+            levels.append(parse_devices_list(reading.value))
+        except ValueError as error:
+            return Unknown(reading.source, str(error))
+    return Known(DevicePolicy(tuple(levels), source), source)
+
+
+# What every engine puts into a container: harmless, as each is emulated or private to it
+# (OCI runtime-spec config-linux.md, "Default Devices").
+DEFAULT_NODES: frozenset[tuple[str, int, int]] = frozenset(
+    {
+        (CHARACTER, 1, 3),  # null
+        (CHARACTER, 1, 5),  # zero
+        (CHARACTER, 1, 7),  # full
+        (CHARACTER, 1, 8),  # random
+        (CHARACTER, 1, 9),  # urandom
+        (CHARACTER, 5, 0),  # tty: the opener's own controlling terminal
+        (CHARACTER, 5, 2),  # ptmx: of the devpts instance that it lies in
+    }
+)
+_PTY_SLAVES = range(136, 144)  # UNIX98_PTY_SLAVE_MAJOR and the seven after it
+
+# Character devices by number: (class, major, first minor, last minor). Misc minors are in
+# include/linux/miscdevice.h, majors in include/uapi/linux/major.h and Documentation/admin-guide/devices.txt.
+_CLASSES: tuple[tuple[str, int, int, int], ...] = (
+    ("memory", 1, 1, 2),  # mem, kmem
+    ("memory", 1, 4, 4),  # port
+    ("kmsg", 1, 11, 11),
+    ("console", 4, 0, 63),  # virtual consoles
+    ("console", 5, 1, 1),  # console
+    ("console", 7, 0, 255),  # vcs: what stands on the screen
+    ("input", 13, 0, 1023),
+    ("gpu", 195, 0, 255),  # nvidia
+    ("gpu", 226, 0, 255),  # drm
+    ("fuse", 10, 229, 229),
+    ("kvm", 10, 232, 232),
+    ("tun", 10, 200, 200),
+    ("vhost", 10, 238, 238),  # vhost-net
+    ("vhost", 10, 241, 241),  # vhost-vsock
+    ("input", 10, 223, 223),  # uinput
+    ("input", 10, 239, 239),  # uhid
+    ("memory", 10, 144, 144),  # nvram
+    ("rtc", 10, 135, 135),
+)
+_LOOP_CONTROL = (10, 237)
+LOOP_MAJOR = 7
+
+
+def classify(kind: str, major: int, minor: int, names: Iterable[tuple[str, int, str]] = ()) -> str:
+    """What a device number is for: the stem of the check that judges it.
+
+    Args:
+        kind: "b" or "c".
+        major: its major number.
+        minor: its minor number.
+        names: the host's (kind, major, name) rows of /proc/devices, for majors that are given out at boot.
+
+    Returns:
+        "default" for what every container may have; "block", "loop", "memory", "kmsg", "kvm", "fuse", "tun",
+        "vhost", "input", "console", "gpu", "rtc"; "other" for the rest.
+    """
+    if kind == BLOCK:
+        return "loop" if major == LOOP_MAJOR else "block"
+    if (kind, major, minor) in DEFAULT_NODES or major in _PTY_SLAVES:
+        return "default"
+    if (major, minor) == _LOOP_CONTROL:
+        return "loop"
+    for name, its_major, first, last in _CLASSES:
+        if major == its_major and first <= minor <= last:
+            return name
+    for its_kind, its_major, name in names:
+        if its_kind == kind and its_major == major and name in ("rtc", "ptp"):
+            return "rtc"
+    return "other"
+
+
+def parse_proc_devices(raw: bytes) -> tuple[tuple[str, int, str], ...]:
+    """Rows (kind, major, name) of /proc/devices."""
+    rows = []
+    kind = CHARACTER
+    for entry in raw.decode("ascii", "replace").splitlines():
+        if entry.startswith("Block"):
+            kind = BLOCK
+        number, _, name = entry.strip().partition(" ")
+        if number.isdigit():
+            rows.append((kind, int(number), name))
+    return tuple(rows)

@@ -1,0 +1,60 @@
+"""Everything that was read about the host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from isoaudit.model import Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from isoaudit.facts.cgroup import Hierarchy
+    from isoaudit.facts.clock import ClockStatus
+    from isoaudit.facts.kernel import KernelRelease
+    from isoaudit.facts.mounts import Mount
+    from isoaudit.facts.namespaces import Namespaces
+    from isoaudit.model import Reading
+
+
+class EngineSocket(NamedTuple):
+    """A socket on which an engine or a CRI runtime listens: whoever can connect to it owns the host."""
+
+    path: str  # on the host
+    engine: str  # "docker", "containerd", "podman", "cri-o", "lxd", …
+    device: str  # of the filesystem it lies on, as in mountinfo
+    path_on_device: str  # within that filesystem
+
+
+class Host(NamedTuple):
+    """The host's side of every comparison."""
+
+    hostname: Reading[str]
+    kernel: Reading[KernelRelease]
+    kernel_build: Reading[str]  # /proc/version, whole
+    machine: str  # uname -m
+    boot_id: Reading[str]
+    namespaces: Namespaces
+    mounts: Reading[tuple[Mount, ...]]
+    cgroup_layout: Reading[str]  # "v1", "hybrid", "v2" or "none"
+    hierarchies: Reading[tuple[Hierarchy, ...]]
+    controllers: Reading[Mapping[str, bool]]  # /proc/cgroups: those in the kernel, and whether enabled
+    memory_bytes: Reading[int]
+    swap_bytes: Reading[int]
+    cpus: Reading[frozenset[int]]  # online
+    memory_nodes: Reading[frozenset[int]]  # online NUMA nodes
+    hugepage_sizes: Reading[tuple[str, ...]]  # "2MB", "1GB": sizes whose pool has pages
+    x86_level: Reading[int]  # 1 to 4: what the CPU offers of the x86-64 psABI levels
+    lsms: Reading[tuple[str, ...]]  # /sys/kernel/security/lsm
+    lockdown: Reading[str]  # "none", "integrity", "confidentiality"
+    sysctls: Mapping[str, Reading[str]]  # by dotted name
+    clock: Reading[ClockStatus]
+    device_names: Reading[tuple[tuple[str, int, str], ...]]  # /proc/devices
+    engine_sockets: Reading[tuple[EngineSocket, ...]]
+    distribution: Reading[str]  # PRETTY_NAME of the host's os-release
+
+    def sysctl(self, name: str) -> Reading[str]:
+        """A kernel setting by its dotted name, such as `kernel.core_pattern`."""
+        return self.sysctls.get(name) or Unknown(
+            f"/proc/sys/{name.replace('.', '/')}", "isoaudit does not collect it"
+        )

@@ -1,0 +1,47 @@
+"""What a root filesystem was made for: its distribution, libc, service manager and CPU level.
+
+os-release(5); the ABI tag (NT_GNU_ABI_TAG, LSB core specification) and the property note
+(NT_GNU_PROPERTY_TYPE_0, x86-64 psABI) of its C library.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from isoaudit.facts.text import text
+
+_ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
+
+
+class ElfNotes(NamedTuple):
+    """What one ELF file asks of the machine it runs on."""
+
+    path: str
+    abi_kernel: tuple[int, int, int] | None  # the oldest kernel its ABI tag names; None: no such note
+    x86_level: int | None  # 1 is baseline, 2 to 4 are x86-64-v2 …; None: no such note
+
+
+class Userland(NamedTuple):
+    """An image's parts that depend on the kernel; "" where the image does not have the part or does not say."""
+
+    distribution: str  # os-release ID: "debian"
+    version: str  # os-release VERSION_ID: "12"
+    pretty_name: str
+    libc: str  # "glibc", "musl" or ""
+    libc_version: str
+    systemd_version: str
+    elf: tuple[ElfNotes, ...]
+
+
+def parse_os_release(raw: bytes) -> dict[str, str]:
+    """The assignments of os-release, unquoted; other lines are passed over, as os-release(5) wants."""
+    fields = {}
+    for entry in text(raw).splitlines():
+        match = _ASSIGNMENT.fullmatch(entry.strip())
+        if match:
+            key, value = match.groups()
+            if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+                value = value[1:-1]
+            fields[key] = re.sub(r"\\(.)", r"\1", value)
+    return fields

@@ -1,0 +1,92 @@
+"""The walls of a container at a glance: one word each, for the matrix in every report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isoaudit.facts import cgroup as cgroups
+from isoaudit.facts.devices import policy_of
+from isoaudit.facts.idmap import IDENTITY
+from isoaudit.facts.namespaces import TYPES, same
+from isoaudit.kernel.capability import OCI_DEFAULT
+from isoaudit.model import Known
+
+if TYPE_CHECKING:
+    from isoaudit.facts.container import Container
+    from isoaudit.facts.host import Host
+    from isoaudit.model import Reading
+
+_UNKNOWN = "unknown"
+_NAMESPACE = {True: "shared", False: "isolated", None: _UNKNOWN}
+
+
+def walls(host: Host, container: Container) -> dict[str, str]:
+    """Every wall by name: isolated, shared, limited, unlimited and so on; "unknown" where it was not seen."""
+    found = {
+        f"namespace-{kind}": _NAMESPACE[same(host.namespaces.of(kind), container.namespaces.of(kind))]
+        for kind in TYPES
+    }
+    cgroup = container.cgroup
+    if isinstance(cgroup, Known):
+        found["limit-memory"] = _limit(cgroups.memory_bytes(cgroup.value))
+        found["limit-cpu"] = _limit(cgroups.cpu_count(cgroup.value))
+        found["limit-pids"] = _limit(cgroups.pids_count(cgroup.value))
+        found["devices"] = _devices(cgroup.value)
+    else:
+        found.update(dict.fromkeys(("limit-memory", "limit-cpu", "limit-pids", "devices"), _UNKNOWN))
+    found["capabilities"] = _capabilities(container)
+    found["seccomp"] = _seccomp(container)
+    found["no-new-privileges"] = _no_new_privileges(container)
+    found["lsm"] = _lsm(container)
+    return found
+
+
+def _limit(reading: Reading[cgroups.Limit]) -> str:
+    if isinstance(reading, Known):
+        return "unlimited" if reading.value.amount is None else "limited"
+    return _UNKNOWN
+
+
+def _devices(cgroup: cgroups.Cgroup) -> str:
+    readings = cgroup.readings("devices.list")
+    if not readings:
+        # On v2 the policy is a BPF program, of which no file tells; without a hierarchy there is none.
+        return _UNKNOWN if cgroup.path("") is not None and cgroup.path("devices") is None else "unlimited"
+    policy = policy_of(readings, "devices.list")
+    if isinstance(policy, Known):
+        return "unlimited" if policy.value.unrestricted else "limited"
+    return _UNKNOWN
+
+
+def _capabilities(container: Container) -> str:
+    if not isinstance(container.status, Known):
+        return _UNKNOWN
+    held = container.status.value.capabilities
+    if isinstance(container.uid_map, Known) and container.uid_map.value != IDENTITY:
+        return "isolated"  # they hold over its own user namespace only
+    if held == 0:
+        return "none"
+    return "beyond-default" if held & ~OCI_DEFAULT else "default"
+
+
+def _seccomp(container: Container) -> str:
+    status = container.status
+    if isinstance(status, Known) and isinstance(status.value.seccomp, Known):
+        return "filtered" if status.value.seccomp.value else "unlimited"
+    return _UNKNOWN
+
+
+def _no_new_privileges(container: Container) -> str:
+    status = container.status
+    if isinstance(status, Known) and isinstance(status.value.no_new_privs, Known):
+        return "set" if status.value.no_new_privs.value else "unset"
+    return _UNKNOWN
+
+
+def _lsm(container: Container) -> str:
+    if not isinstance(container.lsm_label, Known):
+        return _UNKNOWN
+    label = container.lsm_label.value
+    if not label:
+        return "none"
+    return "unconfined" if label.startswith("unconfined") or ":unconfined_t:" in label else "confined"

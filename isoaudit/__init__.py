@@ -6,10 +6,10 @@ so that `isoaudit --version` pays for none of them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from isoaudit._version import __version__
 
+# Type checkers take a name like this for true. Importing it from typing would double `isoaudit --version`.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from isoaudit.facts.container import Container
     from isoaudit.facts.host import Host

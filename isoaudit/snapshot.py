@@ -10,7 +10,7 @@ import json
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Union
+from typing import Any, Union
 
 from isoaudit._version import __version__
 from isoaudit.errors import UsageError
@@ -18,33 +18,10 @@ from isoaudit.facts import cgroup, clock, devices, idmap, kernel, mounts, probe,
 from isoaudit.facts.container import Container, Identity
 from isoaudit.facts.host import EngineSocket, Host
 from isoaudit.facts.namespaces import Namespaces
+from isoaudit.facts.scan import ScanFacts, Snapshot
 from isoaudit.model import Known, Reading, Unknown
 
 SCHEMA = "isoaudit/snapshot/1"
-
-
-class ScanFacts(NamedTuple):
-    """How a snapshot came about."""
-
-    id: str  # random, so that two reports are never taken for one
-    started: str  # RFC 3339
-    seconds: float
-    mode: str  # "host" or "container"
-    command: tuple[str, ...]
-    euid: int
-    probes: str  # the hazard class that was allowed
-    processes: int  # on the host
-    hidden: int  # of those, how many could not be looked into
-    sandboxes: int  # services with private mounts that were left out
-
-
-class Snapshot(NamedTuple):
-    """Everything that was read in one scan."""
-
-    scan: ScanFacts
-    host: Host
-    containers: tuple[Container, ...]
-    vanished: tuple[Identity, ...]  # containers that ended while they were being read
 
 
 _NAMES: dict[str, Any] = {
@@ -54,6 +31,10 @@ _NAMES: dict[str, Any] = {
     "Unknown": Unknown,
     "Namespaces": Namespaces,
     "EngineSocket": EngineSocket,
+    "Host": Host,
+    "Container": Container,
+    "Identity": Identity,
+    "ScanFacts": ScanFacts,
     **{
         name: value
         for module in (cgroup, clock, devices, idmap, kernel, mounts, probe, rlimits, status, userland)

@@ -2,7 +2,8 @@
 
 ## What it detects
 The first process of the container is in the PID namespace of the host's PID 1: the inode of
-`/proc/PID/ns/pid` is the same.
+`/proc/PID/ns/pid` is the same. The probe `signal-host` sends signal 0, which only asks for the permission, to a
+process of the host's.
 
 ## Why it matters
 Processes inside see every process of the host with its command line, can signal those that run under the
@@ -21,15 +22,19 @@ Monitoring and debugging agents that must see all processes. Give them a read-on
 a user id of their own.
 
 ## References
-- pid_namespaces(7)
+- pid_namespaces(7), kill(2)
 - CIS Docker Benchmark 1.6.0, 5.16
 """
 
-from isoaudit import Container, Evidence, Host, Outcome, check, fail, passed, require
+from isoaudit import Basis, Container, Evidence, Host, Known, Outcome, check, fail, passed, require
 
 
 @check(severity="high")
 def pid_shared(host: Host, container: Container) -> Outcome:
+    probe = container.probe("signal-host")
+    if isinstance(probe, Known) and probe.value.succeeded:
+        answer = Evidence(probe.source, f"{probe.value.call} = {probe.value.answer}", "ESRCH or EPERM")
+        return fail("it can signal processes of the host", [answer], basis=Basis.PROVEN)
     ours, theirs = require(host.namespaces.pid), require(container.namespaces.pid)
     evidence = [Evidence(container.namespaces.pid.source, f"pid:[{theirs}]", f"not the host's pid:[{ours}]")]
     if ours == theirs:

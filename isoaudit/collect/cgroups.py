@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from isoaudit.collect.tree import read_record, refused
-from isoaudit.facts.cgroup import Cgroup, Hierarchy, Membership
+from isoaudit.facts.cgroup import V2_NAMES, Cgroup, Hierarchy, Membership
 from isoaudit.facts.text import line, text
 from isoaudit.model import Known, Unknown
 
@@ -60,6 +60,7 @@ _V2_FILES: tuple[str, ...] = (
     "memory.oom.group",
     "io.max",
     "io.weight",
+    "io.bfq.weight",
     "pids.max",
     "cgroup.freeze",
     "rdma.max",
@@ -74,23 +75,28 @@ _LEAF_ONLY = frozenset(
         "cpuset.effective_cpus",
         "cpuset.effective_mems",
         "memory.swappiness",
-        "memory.oom_control",
         "memory.kmem.usage_in_bytes",
         "freezer.state",
         "blkio.weight",
         "blkio.bfq.weight",
         "net_cls.classid",
         "net_prio.ifpriomap",
-        "cgroup.controllers",
         "cgroup.type",
         "cpu.weight",
         "cpu.idle",
-        "cpuset.cpus.effective",
-        "cpuset.mems.effective",
         "memory.oom.group",
         "io.weight",
+        "io.bfq.weight",
         "cgroup.freeze",
     }
+)
+
+
+_V1_NAMES = {v2: v1 for v1, v2 in V2_NAMES.items()}
+_NOT_MOUNTED = "the hierarchy is not mounted on the host, so that it cannot be read"
+# Options of a v1 mount that name no controller (cgroup1_show_options, and SELinux's own).
+_V1_FLAGS = frozenset(
+    {"rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "favordynmods", "seclabel"}
 )
 
 
@@ -100,11 +106,8 @@ def hierarchies(mounts: Iterable[Mount], paths: Paths) -> tuple[Hierarchy, ...]:
     for mount in mounts:
         if mount.fstype == "cgroup":
             names = [option for option in mount.super_options if option.startswith("name=")]
-            flags = {"rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "favordynmods"}
             controllers = tuple(
-                option
-                for option in mount.super_options
-                if option not in flags and not option.startswith(("name=", "release_agent="))
+                option for option in mount.super_options if option not in _V1_FLAGS and "=" not in option
             )
             hierarchy = Hierarchy(1, controllers, names[0][5:] if names else "", mount.target)
         elif mount.fstype == "cgroup2":
@@ -138,17 +141,13 @@ class CgroupReader:
         hugepage_sizes: Iterable[str],
         host_memberships: Iterable[Membership],
     ) -> None:
-        sizes = tuple(hugepage_sizes)
+        self._sizes = tuple(hugepage_sizes)
         self._files: list[tuple[Hierarchy, str, tuple[str, ...]]] = []
         for hierarchy in hierarchies:
-            if hierarchy.version == 1:
-                wanted = [file for name in hierarchy.controllers for file in _V1_FILES.get(name, ())]
-                if "hugetlb" in hierarchy.controllers:
-                    wanted += [f"hugetlb.{size}.limit_in_bytes" for size in sizes]
-            else:
-                wanted = [*_V2_FILES, *(f"hugetlb.{size}.max" for size in sizes)]
+            top = paths.cgroup(hierarchy.mount_point)
+            wanted = self._v1_files(hierarchy.controllers) if hierarchy.version == 1 else self._v2_files(top)
             if wanted:
-                self._files.append((hierarchy, paths.cgroup(hierarchy.mount_point), tuple(wanted)))
+                self._files.append((hierarchy, top, wanted))
         self._host_paths = {
             name: membership.path
             for membership in host_memberships
@@ -157,14 +156,29 @@ class CgroupReader:
         self._ancestors: dict[str, dict[str, Reading[str]]] = {}
         self._lacking: set[tuple[str, str]] = set()  # (hierarchy, file) that this kernel does not have
 
+    def _v1_files(self, controllers: Iterable[str]) -> tuple[str, ...]:
+        wanted = [file for name in controllers for file in _V1_FILES.get(name, ())]
+        if "hugetlb" in controllers:
+            wanted += [f"hugetlb.{size}.limit_in_bytes" for size in self._sizes]
+        return tuple(wanted)
+
+    def _v2_files(self, top: str) -> tuple[str, ...]:
+        """The files of the controllers that v2 has, as a hybrid host has most of them on v1."""
+        files = (*_V2_FILES, *(f"hugetlb.{size}.max" for size in self._sizes))
+        try:
+            enabled = line(read_record(f"{top}/cgroup.controllers")).split()
+        except OSError:
+            return files  # reading them will say what is wrong here
+        return tuple(file for file in files if file.partition(".")[0] in ("cgroup", *enabled))
+
     def read(self, memberships: tuple[Membership, ...]) -> Cgroup:
         """Read all files of one container's cgroups."""
-        settings: dict[str, tuple[Reading[str], ...]] = {}
+        settings = self._unmounted(memberships)
         for hierarchy, top, files in self._files:
             path = _path_in(hierarchy, memberships)
             if path is None:
                 continue
-            if path.startswith("/.."):
+            if path == "/.." or path.startswith("/../"):
                 # A cgroup namespace of our own that does not cover the container's cgroup.
                 reading = Unknown(top + path, "it lies outside our own cgroup namespace")
                 settings.update(dict.fromkeys(files, (reading,)))
@@ -182,11 +196,33 @@ class CgroupReader:
                     settings[file] = readings
         return Cgroup(memberships, settings, self._host_paths)
 
+    def _unmounted(self, memberships: tuple[Membership, ...]) -> dict[str, tuple[Reading[str], ...]]:
+        """Refusals for hierarchies that the process is in, but that are mounted nowhere we can look."""
+        mounted = {name for hierarchy, _, _ in self._files for name in hierarchy.controllers}
+        v1 = {name for membership in memberships for name in membership.controllers}
+        settings: dict[str, tuple[Reading[str], ...]] = {}
+        for membership in memberships:
+            files: tuple[str, ...]
+            if membership.hierarchy:
+                files = self._v1_files(set(membership.controllers) - mounted)
+            elif membership.path == "/" or any(hierarchy.version == 2 for hierarchy, _, _ in self._files):
+                continue  # nothing limits in the root
+            else:
+                files = tuple(
+                    file
+                    for file in (*_V2_FILES, *(f"hugetlb.{size}.max" for size in self._sizes))
+                    if _V1_NAMES.get(stem := file.partition(".")[0], stem) not in v1
+                )
+            for file in files:
+                settings[file] = (Unknown(f"{membership.path}/{file}", _NOT_MOUNTED),)
+        return settings
+
     def _directory(
         self, top: str, hierarchy: Hierarchy, path: str, files: tuple[str, ...], *, leaf: bool
     ) -> dict[str, Reading[str]]:
         directory = top + path if path != "/" else top
         readings: dict[str, Reading[str]] = {}
+        absent: list[str] = []
         try:
             fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
@@ -201,18 +237,31 @@ class CgroupReader:
                     raw = read_record(file, fd)
                 except OSError as error:
                     if error.errno == errno.ENOENT:
-                        # v1 has the same files in every cgroup but the root; v2 only where a controller is on.
-                        if hierarchy.version == 1 and path != "/":
-                            self._lacking.add((top, file))
+                        absent.append(file)
                     elif error.errno == errno.ENODEV:
                         readings[file] = Unknown(source, "ENODEV: the cgroup has been removed")
                     else:
                         readings[file] = refused(error, source)
                 else:
                     readings[file] = Known(text(raw.rstrip(b"\n")), source)
+            if absent and not _stands(directory, fd):
+                # A removed directory has lost its files: that says nothing about what they held.
+                removed = Unknown(directory, "ENOENT: the cgroup has been removed")
+                return dict.fromkeys(files, removed)
         finally:
             os.close(fd)
+        # v1 has the same files in every cgroup but the root; v2 only where a controller is enabled.
+        if hierarchy.version == 1 and path != "/":
+            self._lacking.update((top, file) for file in absent)
         return readings
+
+
+def _stands(directory: str, fd: int) -> bool:
+    """Whether a directory that was opened is still the one at its path."""
+    try:
+        return os.stat(directory).st_ino == os.fstat(fd).st_ino
+    except OSError:
+        return False
 
 
 def _path_in(hierarchy: Hierarchy, memberships: tuple[Membership, ...]) -> str | None:

@@ -103,7 +103,7 @@ class ContainerReader:
                 if isinstance(memberships, Known)
                 else memberships,
                 rlimits=leader.read("limits", parse_limits),
-                lsm_label=_lsm_label(leader),
+                lsm_label=lsm_label(leader),
                 oom_score_adj=leader.read("oom_score_adj", int),
                 devices=devices,
                 userland=userland,
@@ -147,7 +147,7 @@ class ContainerReader:
         return devices, userland
 
 
-def _lsm_label(leader: ProcessDirectory) -> Reading[str]:
+def lsm_label(leader: ProcessDirectory) -> Reading[str]:
     """The label of AppArmor or SELinux; "" where no LSM labels processes, which the kernel says by EINVAL."""
     source = f"{leader.path}/attr/current"
     try:

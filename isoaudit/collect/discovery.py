@@ -164,7 +164,8 @@ def _candidate(
     for pid in pids:
         path = f"{paths.proc}/{pid}/status"
         try:
-            members.append(Process(pid, Known(parse_status(read_record(path), path), path)))
+            status = Known(parse_status(read_record(path), path), path)
+            members.append(Process(pid, status, _user_namespace(paths, pid)))
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EPERM):
                 members.append(Process(pid, refused(error, path)))
@@ -194,6 +195,16 @@ def _candidate(
             sandbox=_is_sandbox(host, host_mounts, namespaces, root, made, cgroup_paths),
         )
     return None
+
+
+def _user_namespace(paths: Paths, pid: int) -> Reading[int]:
+    path = f"{paths.proc}/{pid}/ns/user"
+    try:
+        return Known(parse_link(os.readlink(path)), path)
+    except OSError as error:
+        return refused(error, path)
+    except ValueError as error:
+        return Unknown(path, f"not understood: {error}")
 
 
 def _seniority(process: Process) -> tuple[int, int, int]:

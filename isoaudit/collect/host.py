@@ -14,6 +14,7 @@ from isoaudit.facts.cpu import parse_x86_level
 from isoaudit.facts.devices import parse_proc_devices
 from isoaudit.facts.host import EngineSocket, Host
 from isoaudit.facts.kernel import parse_release
+from isoaudit.facts.masks import masked_paths, read_only_paths
 from isoaudit.facts.mounts import mount_of, parse_mountinfo, path_on
 from isoaudit.facts.text import line, text
 from isoaudit.facts.userland import parse_os_release
@@ -59,6 +60,18 @@ SYSCTLS: tuple[str, ...] = (
     "vm.unprivileged_userfaultfd",
 )
 
+# Files of the kernel's that checks ask for besides those that engines mask. They are looked for, never opened.
+_KERNEL_FILES: tuple[str, ...] = (
+    "/proc/self/ns/user",
+    "/proc/sys/fs/binfmt_misc",
+    "/proc/sys/kernel/core_pattern",
+    "/proc/sys/kernel/hotplug",
+    "/proc/sys/kernel/modprobe",
+    "/sys/kernel/debug",
+    "/sys/kernel/tracing",
+    "/sys/kernel/uevent_helper",
+)
+
 # By the socket's file name: whoever can connect to one of these can run anything as root.
 _ENGINE_SOCKETS: dict[str, str] = {
     "docker.sock": "docker",
@@ -89,6 +102,7 @@ def read_host(paths: Paths) -> HostReading:
     found = hierarchies(table, paths)
     sizes = _hugepage_sizes(paths)
     meminfo = read(f"{paths.proc}/meminfo", _meminfo)
+    sysctls, absent = _sysctls(paths)
     host = Host(
         hostname=read_line(f"{paths.proc}/sys/kernel/hostname"),
         kernel=read(f"{paths.proc}/sys/kernel/osrelease", lambda raw: parse_release(line(raw))),
@@ -108,7 +122,9 @@ def read_host(paths: Paths) -> HostReading:
         x86_level=read(f"{paths.proc}/cpuinfo", parse_x86_level),
         lsms=read(f"{paths.sys}/kernel/security/lsm", lambda raw: tuple(filter(None, line(raw).split(",")))),
         lockdown=read(f"{paths.sys}/kernel/security/lockdown", _selected),
-        sysctls=_sysctls(paths),
+        sysctls=sysctls,
+        absent_sysctls=absent,
+        kernel_files=_kernel_files(paths),
         clock=_clock(paths),
         device_names=read(f"{paths.proc}/devices", parse_proc_devices),
         engine_sockets=_engine_sockets(paths, reference, table),
@@ -184,22 +200,57 @@ def _size_name(kilobytes: int) -> str:
 
 
 def _selected(raw: bytes) -> str:
-    """The bracketed word of a line such as `[none] integrity confidentiality`."""
+    """The bracketed word of a line such as `[none] integrity confidentiality`.
+
+    Raises:
+        ValueError: no word is.
+    """
     words = line(raw).split()
-    return next(word[1:-1] for word in words if word.startswith("[")) if words else "none"
+    if not words:
+        return "none"
+    for word in words:
+        if word.startswith("[") and word.endswith("]"):
+            return word[1:-1]
+    raise ValueError("no word in brackets")
 
 
-def _sysctls(paths: Paths) -> dict[str, Reading[str]]:
+def _sysctls(paths: Paths) -> tuple[dict[str, Reading[str]], frozenset[str]]:
+    """The settings, and which of them the kernel does not have."""
     readings: dict[str, Reading[str]] = {}
+    absent = set()
+    # Without the folder, a missing file says nothing of the kernel: there is no procfs, or /proc/sys is hidden.
+    whole = os.path.isdir(f"{paths.proc}/sys/kernel")
     for name in SYSCTLS:
         path = f"{paths.proc}/sys/{name.replace('.', '/')}"
         try:
             readings[name] = Known(line(read_file(path)), path)
-        except FileNotFoundError:
-            readings[name] = Unknown(path, "ENOENT: this kernel does not have the setting")
+        except FileNotFoundError as error:
+            if whole:
+                absent.add(name)
+                readings[name] = Unknown(path, "ENOENT: this kernel does not have the setting")
+            else:
+                readings[name] = refused(error, path)
         except OSError as error:
             readings[name] = refused(error, path)
-    return readings
+    return readings, frozenset(absent)
+
+
+def _kernel_files(paths: Paths) -> dict[str, Reading[bool]]:
+    listed = (*masked_paths(), *read_only_paths())
+    return {name: _there(name, paths) for name in sorted({*_KERNEL_FILES, *(entry.path for entry in listed)})}
+
+
+def _there(name: str, paths: Paths) -> Reading[bool]:
+    tree = paths.proc if name.startswith("/proc/") else paths.sys
+    path = f"{tree}/{name.split('/', 2)[2]}"
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        # As for settings: of a tree that is not there nothing can be missing.
+        return Known(False, path) if os.path.isdir(tree) else Unknown(path, f"ENOENT: there is no {tree}")
+    except OSError as error:
+        return refused(error, path)
+    return Known(True, path)
 
 
 def _clock(paths: Paths) -> Reading[ClockStatus]:

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, TypeVar
 
 from isoaudit.collect.tree import VanishedError, parsed, read_fd, refused
-from isoaudit.facts.namespaces import TYPES, Namespaces, parse_link
+from isoaudit.facts.namespaces import NO_SUCH_TYPE, TYPES, Namespaces, parse_link
 from isoaudit.model import Known, Unknown
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class ProcessDirectory:
             if error.errno == errno.ESRCH or (error.errno == errno.ENOENT and self.ended()):
                 raise VanishedError(self.path) from error
             if error.errno == errno.ENOENT:
-                return Unknown(source, "this kernel has no such namespace")
+                return Unknown(source, NO_SUCH_TYPE)
             return refused(error, source)
         except ValueError as error:
             return Unknown(source, f"not understood: {error}")

@@ -7,7 +7,6 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from isoaudit.collect.rootfs import HostilePathError
 from isoaudit.facts.userland import ElfNotes, Userland, parse_os_release
 from isoaudit.kernel.elf import read_notes
 
@@ -33,6 +32,9 @@ _GLIBC_VERSION = re.compile(rb"GNU C Library [^\n]{0,80}?release version (\d+\.\
 _MUSL_VERSION = re.compile(rb"\0(1\.\d+\.\d+)\0")
 _MOST_LIBC = 8 << 20
 
+# A link that leads across mounts (ELOOP) leads nowhere that can be read safely: another candidate may.
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
 # Containers of one image have one libc, down to its inode: what was found in it is kept for the others.
 _Key = tuple[int, int, int, int]
 _seen: dict[_Key, tuple[str, ElfNotes]] = {}
@@ -42,8 +44,8 @@ def read_userland(root: RootDirectory, machine: str) -> Userland:
     """Read what the image says of itself.
 
     Raises:
-        OSError: the root refuses even the attempt.
-        HostilePathError: os-release is there, but not to be read safely.
+        OSError: what there is refuses to be read.
+        HostilePathError: what there is cannot be read safely.
     """
     release = parse_os_release(_first(root, _OS_RELEASE, _MOST_OS_RELEASE))
     libc, version, notes = _libc(root, machine)
@@ -63,7 +65,7 @@ def _first(root: RootDirectory, candidates: tuple[str, ...], limit: int) -> byte
         try:
             return root.read(path, limit)
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            if error.errno not in _NOT_THERE:
                 raise
     return b""
 
@@ -79,18 +81,25 @@ def _libc(root: RootDirectory, machine: str) -> tuple[str, str, ElfNotes | None]
 
 
 def _examine(root: RootDirectory, path: str, version: re.Pattern[bytes]) -> tuple[str, ElfNotes] | None:
-    """The version string and the notes of a C library; None where there is none, or it is no ELF file."""
+    """The version string and the notes of a C library; None where there is none, or it is no ELF file.
+
+    Raises:
+        OSError: it is there, but refuses to be read.
+        HostilePathError: it is there, but not to be read safely.
+    """
     try:
         fd = root.open(path)
-    except (OSError, HostilePathError):
-        return None
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return None
+        raise
     try:
         info = os.fstat(fd)
         key = (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
         if key not in _seen:
             try:
                 notes = read_notes(lambda offset, size: os.pread(fd, size, offset))
-            except (ValueError, OSError):
+            except ValueError:
                 return None
             match = version.search(os.pread(fd, _MOST_LIBC, 0))
             text = match[1].decode() if match and match[1] else ""
@@ -105,8 +114,10 @@ def _systemd(root: RootDirectory, machine: str) -> str:
     for folder in _SYSTEMD_FOLDERS:
         try:
             fd = root.locate(folder.format(machine=machine), os.O_RDONLY | os.O_DIRECTORY)
-        except (OSError, HostilePathError):
-            continue
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                continue
+            raise
         try:
             for name in os.listdir(fd):
                 match = _SYSTEMD.fullmatch(name)

@@ -7,6 +7,7 @@ v2: the unit is in their name, `None` is "unlimited", and the evidence is the fi
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.facts.text import text
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
     from isoaudit.model import Reading
 
-# v1 spells "unlimited" as the largest page counter in bytes: LONG_MAX rounded down to the page size, which
-# is 4 KiB to 64 KiB (mm/page_counter.c). No machine has that much memory.
-V1_UNLIMITED_BYTES = 0x7FFFFFFFFFFF0000
+# v1 spells "unlimited" as the largest page counter in bytes: LONG_MAX rounded down to the page size, for
+# hugetlb to the huge page's, which is up to 16 GiB (mm/page_counter.c, mm/hugetlb_cgroup.c). No machine has
+# that much memory.
+V1_UNLIMITED_BYTES = 1 << 62
 
 # The controllers a container engine can set limits with, as /proc/cgroups spells them.
 CONTROLLERS: tuple[str, ...] = (
@@ -39,9 +41,12 @@ CONTROLLERS: tuple[str, ...] = (
     "misc",
 )
 # How v2 spells those that have another name there. Others keep theirs or have become part of the core.
-V2_NAMES: dict[str, str] = {"blkio": "io", "cpuacct": "cpu"}
-# What every v2 cgroup has without a controller (cgroup.freeze, BPF_CGROUP_DEVICE, perf's own cgroup events).
-V2_IMPLICIT = frozenset({"devices", "freezer", "perf_event"})
+V2_NAMES: dict[str, str] = {"blkio": "io"}
+# What every v2 cgroup has without a controller: the usage in cpu.stat, BPF_CGROUP_DEVICE programs,
+# cgroup.freeze, perf's own cgroup events.
+V2_IMPLICIT = frozenset({"cpuacct", "devices", "freezer", "perf_event"})
+# A login's own cgroup (pam_systemd): what is started from a shell is in it beside the shell itself.
+_SESSION = re.compile(r"/session-\w+\.scope")
 
 
 class Hierarchy(NamedTuple):
@@ -87,6 +92,17 @@ def parse_controllers(raw: bytes) -> dict[str, bool]:
     return {row[0]: row[3] == "1" for row in rows}
 
 
+_MEMBERSHIPS = "/proc/PID/cgroup"
+
+
+class Place(NamedTuple):
+    """The cgroup in which a controller holds a container."""
+
+    version: int
+    path: str
+    own: bool  # False: processes of the host's are in it too
+
+
 class Cgroup(NamedTuple):
     """Where a container's processes are in each hierarchy, and what the files there say.
 
@@ -110,15 +126,52 @@ class Cgroup(NamedTuple):
                 return membership.path
         return None
 
-    def own(self, controller: str) -> bool | None:
-        """Whether the container has a cgroup of its own for a v1 controller (or "" for v2).
+    def place(self, controller: str) -> Reading[Place | None]:
+        """The cgroup in which a controller holds the container.
 
-        The root cgroup and the one PID 1 sits in are the host's. None: no such hierarchy.
+        On v2 that is the nearest one upwards in which the controller is enabled.
+
+        Args:
+            controller: as /proc/cgroups spells it.
+
+        Returns:
+            None where the controller is bound to no hierarchy that holds the container.
         """
         path = self.path(controller)
+        if path is not None:
+            return Known(self._place(1, path, controller), _MEMBERSHIPS)
+        path = self.path("")
         if path is None:
-            return None
-        return path not in ("/", self.host_paths.get(controller, "/"))
+            return Known(None, _MEMBERSHIPS)
+        if controller in V2_IMPLICIT:
+            return Known(self._place(2, path, ""), _MEMBERSHIPS)
+        for reading in self.readings("cgroup.controllers"):
+            if isinstance(reading, Unknown):
+                return reading
+            if V2_NAMES.get(controller, controller) in reading.value.split():
+                return Known(self._place(2, path, ""), reading.source)
+            path = path.rpartition("/")[0] or "/"
+        return Known(None, "cgroup.controllers")
+
+    def _place(self, version: int, path: str, controller: str) -> Place:
+        # The root cgroup, PID 1's, a slice and a login session hold the host's processes too.
+        shared = path in ("/", self.host_paths.get(controller, "/")) or path.endswith(".slice")
+        return Place(version, path, own=not shared and not _SESSION.search(path))
+
+    def obstacle(self, controller: str) -> str:
+        """Why no limit of a controller could bind the container at all, as a clause; "" where one could."""
+        path = self.path(controller)
+        if path is None:
+            name = V2_NAMES.get(controller, controller)
+            enabled = [
+                name in r.value.split() for r in self.readings("cgroup.controllers") if isinstance(r, Known)
+            ]
+            if not any(enabled):
+                return f"no cgroup hierarchy of the host has the {name} controller"
+            path = self.path("")
+            if path != "/" and not enabled[0]:
+                return f"the {name} controller is not enabled down to its cgroup"
+        return "it is in the root cgroup, which cannot be limited" if path == "/" else ""
 
     def readings(self, file: str) -> tuple[Reading[str], ...]:
         """What a file says, from the container's cgroup up to the root; empty where there is none."""
@@ -236,6 +289,62 @@ def hugetlb_bytes(cgroup: Cgroup, size: str) -> Reading[Limit]:
     if v1 := cgroup.readings(f"hugetlb.{size}.limit_in_bytes"):
         return tightest(v1, _v1_bytes, f"hugetlb.{size}.limit_in_bytes")
     return tightest(cgroup.readings(f"hugetlb.{size}.max"), _max, f"hugetlb.{size}.max")
+
+
+_THROTTLES = (
+    "blkio.throttle.read_bps_device",
+    "blkio.throttle.write_bps_device",
+    "blkio.throttle.read_iops_device",
+    "blkio.throttle.write_iops_device",
+    "io.max",
+)
+# Weights as a new cgroup has them (block/blk-cgroup.h, block/bfq-cgroup.c, cfq's last in Linux 4.20).
+_IO_WEIGHTS: dict[str, str] = {"blkio.weight": "500", "blkio.bfq.weight": "100", "io.weight": "default 100", "io.bfq.weight": "default 100"}
+
+
+def io_bound(cgroup: Cgroup) -> Reading[str]:
+    """The line that bounds block I/O: a throttle on any level, else a weight of its own; "" where there is none.
+
+    A line of io.max may leave everything at "max"; a v1 throttle file is empty without a limit.
+    """
+    refused: Unknown | None = None
+    readings = [reading for file in _THROTTLES for reading in cgroup.readings(file)]
+    for reading in readings:
+        if isinstance(reading, Unknown):
+            refused = refused or reading
+            continue
+        for entry in reading.value.splitlines():
+            if any(not amount.endswith("=max") for amount in entry.split()[1:]):
+                return Known(entry, reading.source)
+    for file, default in _IO_WEIGHTS.items():
+        weight = next(iter(cgroup.readings(file)), None)
+        if isinstance(weight, Unknown):
+            refused = refused or weight
+        elif weight is not None and weight.value != default:
+            return Known(weight.value, weight.source)
+    return refused or Known("", readings[0].source if readings else "io.max")
+
+
+def pool_limits(readings: Sequence[Reading[str]]) -> Reading[dict[str, bool]]:
+    """Every pool that rdma.max or misc.max lists, and whether some level limits it.
+
+    `mlx5_0 hca_handle=2 hca_object=max` lists two pools of one device, `sev max` one.
+    """
+    limited: dict[str, bool] = {}
+    refused: Unknown | None = None
+    for reading in readings:
+        if isinstance(reading, Unknown):
+            refused = refused or reading
+            continue
+        for entry in reading.value.splitlines():
+            name, *amounts = entry.split()
+            for amount in amounts:
+                kind, separator, value = amount.rpartition("=")
+                pool = f"{name} {kind}" if separator else name
+                limited[pool] = limited.get(pool, False) or value != "max"
+    if refused and not (limited and all(limited.values())):
+        return refused
+    return Known(limited, readings[0].source if readings else "")
 
 
 def parse_cpu_list(value: str) -> frozenset[int]:

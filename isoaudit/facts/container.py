@@ -40,6 +40,8 @@ class Process(NamedTuple):
 
     pid: int
     status: Reading[Status]
+    # Not always the first process's: browsers and build tools make user namespaces of their own.
+    user_namespace: Reading[int] = Unknown("/proc/PID/ns/user", "it was not read")
 
 
 class Container(NamedTuple):

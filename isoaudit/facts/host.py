@@ -48,6 +48,8 @@ class Host(NamedTuple):
     lsms: Reading[tuple[str, ...]]  # /sys/kernel/security/lsm
     lockdown: Reading[str]  # "none", "integrity", "confidentiality"
     sysctls: Mapping[str, Reading[str]]  # by dotted name
+    absent_sysctls: frozenset[str]  # of those, which this kernel does not have: older, or built without
+    kernel_files: Mapping[str, Reading[bool]]  # files of /proc and /sys, and whether this kernel has them
     clock: Reading[ClockStatus]
     device_names: Reading[tuple[tuple[str, int, str], ...]]  # /proc/devices
     engine_sockets: Reading[tuple[EngineSocket, ...]]
@@ -58,3 +60,11 @@ class Host(NamedTuple):
         return self.sysctls.get(name) or Unknown(
             f"/proc/sys/{name.replace('.', '/')}", "isoaudit does not collect it"
         )
+
+    def sysctl_absent(self, name: str) -> bool:
+        """Whether this kernel is known not to have a setting; what that means is for each check to say."""
+        return name in self.absent_sysctls
+
+    def has(self, path: str) -> Reading[bool]:
+        """Whether this kernel has a file, such as `/proc/kcore`: engines do not mask what is not there."""
+        return self.kernel_files.get(path) or Unknown(path, "isoaudit does not look for it")

@@ -112,17 +112,91 @@ def path_on(mount: Mount, path: str) -> str:
     return f"{mount.root.rstrip('/')}/{rest}" if rest else mount.root
 
 
-def host_path(mount: Mount, host_mounts: Sequence[Mount]) -> str | None:
-    """Where the host has what a container has mounted: by device and root, whatever the paths are called.
+def reachable(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
+    """The mounts of which something can be seen: what others cover whole is left out.
 
-    Returns:
-        The host's path; None where the host has it mounted nowhere (an image layer, a tmpfs of its own).
+    A mount is covered by one on its own root, or by a sibling (a mount on the same mount) on a directory
+    above it; then so is everything mounted further down in it. Nothing covers "/": a process's root stays
+    what it is when something is mounted over it.
     """
-    best = None
-    for ours in host_mounts:
-        if ours.device == mount.device and within(mount.root, ours.root):
-            rest = mount.root[len(ours.root) :].lstrip("/") if ours.root != "/" else mount.root.lstrip("/")
-            candidate = (f"{ours.target.rstrip('/')}/{rest}" if rest else ours.target) or "/"
-            if best is None or len(candidate) < len(best):
-                best = candidate
-    return best
+    by_id = {mount.id: mount for mount in mounts}
+    targets: dict[int, set[str]] = {}  # of the mounts on each mount
+    for mount in mounts:
+        targets.setdefault(mount.parent, set()).add(mount.target)
+
+    def covered(mount: Mount) -> bool:
+        return mount.target != "/" and mount.target in targets.get(mount.id, ())
+
+    def cut_off(mount: Mount, parent: Mount) -> bool:
+        """Whether the way from the parent's root to the mount leads into another mount first."""
+        if mount.target == parent.target:
+            return False
+        if covered(parent):
+            return True
+        siblings = targets[mount.parent]
+        above = mount.target
+        while len(siblings) > 1 and (above := above.rpartition("/")[0]):
+            if above in siblings:
+                return True
+        return False
+
+    arrived: dict[int, bool] = {}  # whether the way to a mount's root is open
+    for mount in mounts:
+        # A loop and no recursion: a hostile table may be thousands of mounts deep.
+        chain: list[int] = []
+        link = mount
+        while link.id not in arrived:
+            parent = by_id.get(link.parent)
+            if link.target == "/" or parent is None or parent.id == link.id or len(chain) > len(mounts):
+                arrived[link.id] = True
+            elif cut_off(link, parent):
+                arrived[link.id] = False
+            else:
+                chain.append(link.id)
+                link = parent
+        arrived.update(dict.fromkeys(chain, arrived[link.id]))
+    return tuple(mount for mount in mounts if arrived[mount.id] and not covered(mount))
+
+
+class HostMounts:
+    """The host's mounts by filesystem, to find where the host has what a container has mounted.
+
+    Args:
+        mounts: the host's mount table.
+    """
+
+    def __init__(self, mounts: Sequence[Mount]) -> None:
+        self.mounts = mounts
+        self.root = mount_at(mounts, "/")
+        self._on: dict[str, list[Mount]] = {}
+        for mount in reachable(mounts):
+            self._on.setdefault(mount.device, []).append(mount)
+
+    def path(self, mount: Mount) -> str | None:
+        """Where the host has what is mounted: by device and root, whatever the paths are called.
+
+        Returns:
+            The shortest of the host's paths; None where the host has it mounted nowhere (an image layer, a
+            tmpfs of the container's own).
+        """
+        best = None
+        for ours in self._on.get(mount.device, ()):
+            if within(mount.root, ours.root):
+                found = path_below(ours, mount.root)
+                if best is None or len(found) < len(best):
+                    best = found
+        return best
+
+    def inside(self, mount: Mount) -> tuple[str, ...]:
+        """Where the host has parts of what is mounted: its own mounts of directories further down in it."""
+        return tuple(
+            ours.target
+            for ours in self._on.get(mount.device, ())
+            if ours.root != mount.root and within(ours.root, mount.root)
+        )
+
+
+def path_below(mount: Mount, path_on_device: str) -> str:
+    """Where a path within a mount's filesystem is seen; the path must lie within the mount's root."""
+    rest = path_on_device[len(mount.root) :].lstrip("/") if mount.root != "/" else path_on_device.lstrip("/")
+    return f"{mount.target.rstrip('/')}/{rest}" if rest else mount.target

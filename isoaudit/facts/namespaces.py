@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from isoaudit.model import Known
+from isoaudit.model import Known, Unknown
 
 if TYPE_CHECKING:
     from isoaudit.model import Reading
@@ -21,6 +21,9 @@ INITIAL: dict[str, int] = {
     "ipc": 4026531839,
     "time": 4026531834,
 }
+
+# The reason of an `Unknown` where the kernel is older than the type or built without it.
+NO_SUCH_TYPE = "this kernel has no such namespace"
 
 
 class Namespaces(NamedTuple):
@@ -56,3 +59,8 @@ def same(ours: Reading[int], theirs: Reading[int]) -> bool | None:
     if isinstance(ours, Known) and isinstance(theirs, Known):
         return ours.value == theirs.value
     return None
+
+
+def missing_type(reading: Reading[int]) -> bool:
+    """Whether the kernel has no namespaces of that type, so that all processes share what they would divide."""
+    return isinstance(reading, Unknown) and reading.reason == NO_SUCH_TYPE

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
-from isoaudit.facts.namespaces import TYPES, Namespaces
-from isoaudit.model import Known
+from isoaudit.facts.lsm import parse_label
+from isoaudit.facts.namespaces import INITIAL, TYPES, Namespaces, missing_type
+from isoaudit.model import Known, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from isoaudit.facts.container import Identity
     from isoaudit.facts.idmap import IdRange
@@ -24,21 +27,82 @@ class Peer(NamedTuple):
     lsm_label: Reading[str]
 
 
+class _Ranges:
+    """Host id ranges of user namespaces, sorted, so that a thousand maps are not compared pair by pair."""
+
+    def __init__(self, maps: Iterable[tuple[int, Peer]]) -> None:
+        self._rows = sorted(
+            (
+                (outside, outside + length, inode, peer)
+                for inode, peer in maps
+                if isinstance(peer.uid_map, Known)
+                for _, outside, length in peer.uid_map.value
+            ),
+            key=lambda row: row[:3],
+        )
+        self._starts = [row[0] for row in self._rows]
+        # The largest end up to a row: below the range that is asked for, no earlier row can reach it.
+        self._ends = list(accumulate((row[1] for row in self._rows), max))
+
+    def overlapping(
+        self, ranges: Iterable[IdRange], but: Collection[int]
+    ) -> Iterator[tuple[Peer, tuple[int, int]]]:
+        seen = set(but)
+        for _, first, length in ranges:
+            index = bisect_left(self._starts, first + length)
+            while index and self._ends[index - 1] > first:
+                index -= 1
+                start, end, inode, peer = self._rows[index]
+                if end > first and inode not in seen:
+                    seen.add(inode)
+                    yield peer, (max(start, first), min(end, first + length) - 1)
+
+
 class Peers:
     """All containers of a scan, by namespace."""
 
     def __init__(self, peers: Iterable[Peer]) -> None:
         self.all: tuple[Peer, ...] = tuple(peers)
         self._by_namespace: dict[tuple[str, int], list[Peer]] = {}
+        self._by_level: dict[str, list[Peer]] = {}
+        self.unread: dict[str, Unknown] = {}  # of a kind of namespace, "uid_map", "label": one that refused
+        maps: dict[int, Peer] = {}
         for peer in self.all:
             for kind in TYPES:
                 reading = peer.namespaces.of(kind)
                 if isinstance(reading, Known):
                     self._by_namespace.setdefault((kind, reading.value), []).append(peer)
+                elif not missing_type(reading):
+                    self.unread.setdefault(kind, reading)
+            user = peer.namespaces.user
+            if isinstance(user, Known) and user.value != INITIAL["user"]:
+                maps.setdefault(user.value, peer)
+            if isinstance(peer.uid_map, Unknown):
+                self.unread.setdefault("uid_map", peer.uid_map)
+            if isinstance(peer.lsm_label, Unknown):
+                self.unread.setdefault("label", peer.lsm_label)
+            elif (label := parse_label(peer.lsm_label.value)) and label.level:
+                self._by_level.setdefault(label.level, []).append(peer)
+        self._ranges = _Ranges(maps.items())
 
     def in_namespace(self, kind: str, inode: int, but: str) -> tuple[Peer, ...]:
         """The containers in a namespace, leaving out the one with the key `but`."""
         return tuple(p for p in self._by_namespace.get((kind, inode), ()) if p.identity.key != but)
+
+    def at_level(self, level: str, but: str) -> tuple[Peer, ...]:
+        """The containers with an SELinux level, leaving out the one with the key `but`."""
+        return tuple(p for p in self._by_level.get(level, ()) if p.identity.key != but)
+
+    def overlapping(
+        self, ranges: Iterable[IdRange], but: Collection[int]
+    ) -> Iterator[tuple[Peer, tuple[int, int]]]:
+        """One container of each user namespace but the initial one whose map covers some of the host ids of `ranges`, and which.
+
+        Args:
+            ranges: a user namespace's map.
+            but: the inodes of user namespaces to leave out.
+        """
+        return self._ranges.overlapping(ranges, but)
 
     def others(self, but: str) -> tuple[Peer, ...]:
         """All containers but the one with that key."""

@@ -22,14 +22,15 @@ def parse_limits(raw: bytes) -> dict[str, Rlimit]:
     """Parse the table; keys are the kernel's own ("Max open files").
 
     Raises:
-        ValueError: a row has no two limits.
+        ValueError: there is no heading, or a row has no two limits.
     """
-    lines = text(raw).splitlines()
+    heading, *rows = text(raw).split("\n")
     # Names and units hold blanks: the columns stand where the heading has them.
-    soft_at, hard_at, unit_at = (lines[0].index(title) for title in ("Soft", "Hard", "Units"))
+    soft_at, hard_at, unit_at = (heading.index(title) for title in ("Soft", "Hard", "Units"))
     return {
         row[:soft_at].rstrip(): Rlimit(
             _amount(row[soft_at:hard_at].strip()), _amount(row[hard_at:unit_at].strip())
         )
-        for row in lines[1:]
+        for row in rows
+        if row
     }

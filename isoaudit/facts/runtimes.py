@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from isoaudit.facts.text import text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -24,46 +26,62 @@ class Made(NamedTuple):
 
 
 _ID = r"(?P<id>[0-9a-f]{64})"
-# Ordered: a path that fits two patterns belongs to the first. Sources: facts of 151 recorded processes, and the
-# engines' own naming (moby daemon/…cgroup, libpod, cri-o, lxc src/lxc/cgroups, systemd machined).
+# Of several that fit one path the deepest counts: a nested container's path goes on from its host's. Sources:
+# 151 recorded processes, and the engines' own naming (moby daemon/…cgroup, libpod, cri-o, nerdctl, lxc
+# src/lxc/cgroups, systemd machined, libvirt vircgroup). Ends are looked at, not taken: two matches may touch.
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (runtime, re.compile(pattern))
     for runtime, pattern in (
-        ("cri-o", rf"/crio-{_ID}(\.scope)?(/|$)"),
-        ("containerd", rf"[/:]cri-containerd[-:]{_ID}(\.scope)?(/|$)"),
-        ("podman", rf"/libpod-(payload-)?{_ID}(\.scope)?(/|$)"),
-        ("buildkit", r"/buildkit/(?P<id>[0-9a-z]+)(/|$)"),
-        ("docker", rf"/docker-{_ID}\.scope(/|$)"),
-        ("docker", rf"/docker/{_ID}(/|$)"),
-        ("lxc", r"/lxc\.payload\.(?P<name>[^/]+)"),
+        ("cri-o", rf"[/:]crio[-:]{_ID}(\.scope)?(?=/|$)"),
+        ("containerd", rf"[/:]cri-containerd[-:]{_ID}(\.scope)?(?=/|$)"),
+        ("containerd", rf"[/:]nerdctl[-:]{_ID}(\.scope)?(?=/|$)"),
+        ("podman", rf"/libpod-(payload-)?{_ID}(\.scope)?(?=/|$)"),
+        ("buildkit", r"/buildkit/(?P<id>[0-9a-z]+)(?=/|$)"),
+        ("docker", rf"/docker-{_ID}\.scope(?=/|$)"),
+        ("docker", rf"/docker/{_ID}(?=/|$)"),
+        ("lxc", r"/lxc\.payload[./](?P<name>[^/]+)"),
         ("lxc", r"^/lxc/(?P<name>[^/]+)"),
-        ("flatpak", r"/app-flatpak-(?P<name>.+?)-\d+\.scope"),
-        ("snap", r"/snap\.(?P<name>[^/]+?)(-[0-9a-f-]{36})?\.(scope|service)"),
-        ("systemd-nspawn", r"/machine-(?P<name>[^/]+)\.scope"),
-        ("systemd-nspawn", r"/systemd-nspawn@(?P<name>[^/]+)\.service"),
+        ("flatpak", r"/app-flatpak-(?P<name>[^/]+?)-\d+\.scope(?=/|$)"),
+        ("snap", r"/snap\.(?P<name>[^/]+?)(-[0-9a-f-]{36})?\.(scope|service)(?=/|$)"),
+        ("libvirt-lxc", r"/machine-lxc\\x2d\d+\\x2d(?P<name>[^/]+)\.scope(?=/|$)"),
+        # QEMU gets a machine's scope and private mounts, and is a process of the host's all the same.
+        ("systemd-nspawn", r"/machine-(?!(qemu|lxc)\\x2d)(?P<name>[^/]+)\.scope(?=/|$)"),
+        ("systemd-nspawn", r"/systemd-nspawn@(?P<name>[^/]+)\.service(?=/|$)"),
+        (UNKNOWN, rf"/{_ID}(?=/|$)"),  # under a parent of one's own the id is all that is left
     )
 )
-_KUBERNETES = re.compile(rf"/kubepods.*?[/-]pod(?P<pod>[0-9a-f_-]{{32,36}})(\.slice)?/({_ID})?")
-_LONE_ID = re.compile(rf"/{_ID}(/|$)")
-_UNIT_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
+_KUBERNETES = re.compile(r"[/-]kubepods.*?[/-]pod([0-9a-f_-]{32,36})(?:\.slice)?[/:]")
+_UNIT_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 
 
 def from_cgroup(paths: Iterable[str]) -> Made:
     """What the cgroup paths of a process tell; a path with an id wins over one without, in any hierarchy."""
     lone = Made()
-    for path in paths:
-        kubernetes = _KUBERNETES.search(path)
-        pod = kubernetes["pod"].replace("_", "-") if kubernetes else ""
-        for runtime, pattern in _PATTERNS:
-            match = pattern.search(path)
-            if match:
-                found = match.groupdict()
-                name = _UNIT_ESCAPE.sub(lambda m: chr(int(m[1], 16)), found.get("name") or "")
-                return Made(runtime, found.get("id") or "", name, pod)
-        last = _LONE_ID.search(path)
-        if (last or pod) and not lone.id:
-            lone = Made(UNKNOWN, last["id"] if last else "", "", pod)
+    for path in dict.fromkeys(paths):  # v1 says the same for most hierarchies
+        pods = _KUBERNETES.findall(path)
+        made = _deepest(path)._replace(pod=pods[-1].replace("_", "-") if pods else "")
+        if made.runtime != UNKNOWN:
+            return made
+        if (made.id or made.pod) and not lone.id:
+            lone = made
     return lone
+
+
+def _deepest(path: str) -> Made:
+    """The container named furthest down a path."""
+    end, made = -1, Made()
+    for runtime, pattern in _PATTERNS:
+        for match in pattern.finditer(path):
+            told = "id" if "id" in pattern.groupindex else "name"
+            if match.end(told) > end:
+                end = match.end(told)
+                made = Made(runtime, match[told]) if told == "id" else Made(runtime, "", _name(match[told]))
+    return made
+
+
+def _name(component: str) -> str:
+    r"""A name as it was before systemd made a unit's of it: `\x2d` is a hyphen."""
+    return text(_UNIT_ESCAPE.sub(lambda m: bytes([int(m[1], 16)]), component.encode("utf-8", "backslashreplace")))
 
 
 def in_service(paths: Iterable[str]) -> bool:
@@ -100,7 +118,7 @@ def from_monitor(comm: str, arguments: Sequence[str]) -> Made | None:
         return Made(runtime, ident, "" if runtime == "docker" else ident)
     if comm == "conmon":
         ident = _option(arguments, "-c", "--cid")
-        runtime = "cri-o" if any("crio" in argument for argument in arguments) else "podman"
+        runtime = "cri-o" if "/crio" in _option(arguments, "--exit-dir") else "podman"
         return Made(runtime, ident, _option(arguments, "-n", "--name") if runtime == "podman" else "")
     if comm == "lxc-start" or (arguments and arguments[0].startswith("[lxc monitor]")):
         title = " ".join(arguments)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from isoaudit.facts.text import text
 
 _ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
+_LEADING = re.compile(r"[0-9]{1,9}")
+_SERIES = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
 
 
 class ElfNotes(NamedTuple):
@@ -32,6 +34,23 @@ class Userland(NamedTuple):
     libc_version: str
     systemd_version: str
     elf: tuple[ElfNotes, ...]
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing in it depends on the kernel as far as one can see: an image with a static program."""
+        return not (self.distribution or self.libc or self.systemd_version or self.elf)
+
+    @property
+    def systemd_major(self) -> int | None:
+        """The number that systemd's releases go by: 252 of "252.22"; None where it has none."""
+        match = _LEADING.match(self.systemd_version)
+        return int(match[0]) if match else None
+
+    @property
+    def libc_series(self) -> tuple[int, int] | None:
+        """The C library's version as two numbers that compare; None where it does not say."""
+        match = _SERIES.match(self.libc_version)
+        return (int(match[1]), int(match[2])) if match else None
 
 
 def parse_os_release(raw: bytes) -> dict[str, str]:

@@ -18,6 +18,8 @@ _X86_ISA_1_NEEDED = 0xC0008002
 _MOST_HEADERS = 128
 _MOST_NOTES = 1 << 16
 _LINUX = 0
+# Offsets are signed to pread(2), and to Python's: a forged one beyond is no file's.
+_FARTHEST = (1 << 63) - 1
 
 
 class Notes(NamedTuple):
@@ -49,14 +51,14 @@ def read_notes(read: Callable[[int, int], bytes]) -> Notes:
             size, count = struct.unpack_from(order + "HH", header, 42)
         if size != (56 if wide else 32) or count > _MOST_HEADERS:
             raise ValueError("its program headers have an odd size or number")
-        table = read(offset, size * count)
+        table = _range(read, offset, size * count)
         abi: tuple[int, int, int] | None = None
         level: int | None = None
         for index in range(len(table) // size):
             kind, start, length, align = _program_header(table, index * size, order, wide=wide)
             if kind != _PT_NOTE or length > _MOST_NOTES:
                 continue
-            for name, note_kind, content in _notes(read(start, length), order, 8 if align == 8 else 4):
+            for name, note_kind, content in _notes(_range(read, start, length), order, 8 if align == 8 else 4):
                 if name != b"GNU\0":
                     continue
                 if note_kind == _NT_GNU_ABI_TAG and len(content) >= 16:
@@ -68,6 +70,12 @@ def read_notes(read: Callable[[int, int], bytes]) -> Notes:
     except struct.error as error:
         raise ValueError(f"its headers are cut short: {error}") from None
     return Notes(abi, level)
+
+
+def _range(read: Callable[[int, int], bytes], offset: int, size: int) -> bytes:
+    if offset > _FARTHEST - size:
+        raise ValueError("an offset lies beyond what a file can have")
+    return read(offset, size)
 
 
 def _program_header(table: bytes, at: int, order: str, *, wide: bool) -> tuple[int, int, int, int]:

@@ -7,7 +7,9 @@ wrapper rewrites them, which matters to probes.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import platform
 from typing import NamedTuple
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -114,3 +116,80 @@ def read_adjtimex() -> Timex:
 # f_type of statfs(2) (include/uapi/linux/magic.h).
 CGROUP2_SUPER_MAGIC = 0x63677270
 TMPFS_MAGIC = 0x01021994
+
+# What the two families of tables call by other numbers (arch/x86/entry/syscalls/syscall_64.tbl;
+# scripts/syscall.tbl, which arm64, riscv and loongarch share).
+_X86_64 = {
+    "mknodat": 259,
+    "faccessat": 269,
+    "mount": 165,
+    "umount2": 166,
+    "pivot_root": 155,
+    "unshare": 272,
+    "capget": 125,
+    "capset": 126,
+    "prctl": 157,
+    "seccomp": 317,
+    "setgroups": 116,
+    "setresgid": 119,
+    "setresuid": 117,
+    "settimeofday": 164,
+    "sethostname": 170,
+}
+_GENERIC = {
+    "mknodat": 33,
+    "faccessat": 48,
+    "mount": 40,
+    "umount2": 39,
+    "pivot_root": 41,
+    "unshare": 97,
+    "capget": 90,
+    "capset": 91,
+    "prctl": 167,
+    "seccomp": 277,
+    "setgroups": 159,
+    "setresgid": 149,
+    "setresuid": 147,
+    "settimeofday": 170,
+    "sethostname": 161,
+}
+_SHARED = {"fsopen": 430, "fsconfig": 431, "fsmount": 432, "clone3": 435}
+_TABLES = {
+    "x86_64": _X86_64,
+    "aarch64": _GENERIC,
+    "riscv64": _GENERIC,
+    "loongarch64": _GENERIC,
+}
+# A 32-bit interpreter on a 64-bit kernel has yet other numbers.
+_TABLE: dict[str, int] | None = (
+    {**_TABLES[platform.machine()], **_SHARED}
+    if ctypes.sizeof(ctypes.c_void_p) == 8 and platform.machine() in _TABLES
+    else None
+)
+
+
+def has_table() -> bool:
+    """Whether the numbers of this machine are known here, so that `call` can work."""
+    return _TABLE is not None
+
+
+def number(name: str) -> int:
+    """The number of a system call on this machine.
+
+    Raises:
+        OSError: ENOSYS; the machine is in no table here.
+    """
+    if _TABLE is None:
+        raise OSError(errno.ENOSYS, f"the system-call numbers of {platform.machine()} are not known here")
+    return _TABLE[name]
+
+
+def call(name: str, *arguments: object) -> int:
+    """Make a system call by name. Integers go as long, bytes as a pointer, None as NULL.
+
+    Raises:
+        OSError: what the kernel answered; ENOSYS where the machine is in no table here.
+    """
+    return syscall(
+        number(name), *[ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
+    )

@@ -291,6 +291,39 @@ def make_container(**changes: Any) -> Container:
     return fine._replace(**changes)
 
 
+# What a common kernel has of the files that checks look for; MOUNTINFO masks all of them that are to be masked.
+KERNEL_FILES = {
+    "/proc/acpi": True,
+    "/proc/asound": False,
+    "/proc/bus": True,
+    "/proc/fs": True,
+    "/proc/interrupts": False,
+    "/proc/irq": True,
+    "/proc/kcore": True,
+    "/proc/keys": True,
+    "/proc/latency_stats": False,
+    "/proc/sched_debug": False,
+    "/proc/scsi": True,
+    "/proc/self/ns/user": True,
+    "/proc/sys": True,
+    "/proc/sys/fs/binfmt_misc": True,
+    "/proc/sys/kernel/core_pattern": True,
+    "/proc/sys/kernel/hotplug": False,
+    "/proc/sys/kernel/modprobe": True,
+    "/proc/sysrq-trigger": True,
+    "/proc/timer_list": True,
+    "/proc/timer_stats": False,
+    "/sys/dev/block": False,
+    "/sys/devices/system/cpu/cpu0/thermal_throttle": False,
+    "/sys/devices/virtual/powercap": False,
+    "/sys/firmware": True,
+    "/sys/fs/selinux": False,
+    "/sys/kernel/debug": True,
+    "/sys/kernel/tracing": True,
+    "/sys/kernel/uevent_helper": False,
+}
+
+
 def make_host(**changes: Any) -> Host:
     """A sound host with cgroup v1 and v2, 24 GiB and two CPUs; `sysctls` adds to the fine ones."""
     sysctls: dict[str, Reading[str]] = {
@@ -357,6 +390,8 @@ def make_host(**changes: Any) -> Host:
         lsms=known(("lockdown", "capability", "landlock", "yama", "apparmor"), "/sys/kernel/security/lsm"),
         lockdown=known("integrity", "/sys/kernel/security/lockdown"),
         sysctls=sysctls,
+        absent_sysctls=frozenset(),
+        kernel_files={path: Known(there, path) for path, there in KERNEL_FILES.items()},
         clock=known(ClockStatus(0, 0x2001, 500, 200), "adjtimex(2)"),
         device_names=known(
             (("c", 1, "mem"), ("c", 10, "misc"), ("c", 248, "rtc"), ("b", 254, "virtblk")), "/proc/devices"

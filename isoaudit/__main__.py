@@ -1,0 +1,5 @@
+"""`python -m isoaudit`."""
+
+from isoaudit.cli import main
+
+main()

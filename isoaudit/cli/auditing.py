@@ -1,0 +1,36 @@
+"""What `scan`, `container` and `demo` do alike: audit, write, and answer with the exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isoaudit import frameworks, scan
+from isoaudit.cli import options
+from isoaudit.cli.output import Output, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from isoaudit.policy import Policy
+
+
+def audit(
+    request: scan.Request,
+    policy: Policy,
+    formats: Sequence[str],
+    output: str,
+    *,
+    checks_dir: str | None = None,
+    quiet: bool = False,
+    color: bool = True,
+) -> int:
+    """Audit and write the report; the exit code.
+
+    Raises:
+        UsageError, NothingToAuditError: bad input; nothing was written.
+    """
+    catalogue = options.catalogue_of(checks_dir)
+    with Output(formats, output, color=color, quiet=quiet) as out:
+        report = scan.audit(request, catalogue, policy, frameworks.load(), progress(quiet=quiet))
+        out.write(report, catalogue)
+    return options.exit_code(report, policy)

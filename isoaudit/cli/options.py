@@ -1,0 +1,132 @@
+"""Options that several commands have, and what they become."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Optional
+
+import typer
+
+from isoaudit.collect.paths import Paths
+from isoaudit.errors import EXIT_DONE, EXIT_GATE_FAILED, EXIT_INCOMPLETE, UsageError
+from isoaudit.policy import Policy, load, severity
+from isoaudit.registry import Catalogue, CheckError, require_trusted
+from isoaudit.registry import load as load_checks
+from isoaudit.report import Report
+from isoaudit.resources import bundled
+from isoaudit.scan import HAZARDS, Request
+
+# typer evaluates these at run time, on Python 3.10 too: hence Optional rather than `| None`.
+Formats = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--format", "-f", help="text, json or html; several at once, repeated or with commas."),
+]
+OutputPath = Annotated[
+    str, typer.Option("--output", "-o", help="File, or folder for several formats; - is standard output.")
+]
+FailOn = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--fail-on", metavar="SEVERITY", help="Exit with 10 if a gap is as bad as this, or worse."),
+]
+PolicyPath = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--policy", metavar="FILE", help="Policy in TOML; the options here override it."),
+]
+Select = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--select", metavar="IDS", help="Only these checks or areas; repeated or with commas."),
+]
+Ignore = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--ignore", metavar="IDS", help="Not these checks or areas."),
+]
+Probes = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--probes", metavar="CLASS", help="none, safe (default as root), visible or disruptive."),
+]
+Sandboxes = Annotated[
+    bool, typer.Option("--include-sandboxes", help="Also services of the host that have private mounts.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Gaps and the gate only; no progress.")]
+NoColor = Annotated[bool, typer.Option("--no-color", help="No colours (as does NO_COLOR).")]
+ProcPath = Annotated[str, typer.Option("--proc", metavar="PATH", help="A mounted or captured /proc.")]
+SysPath = Annotated[str, typer.Option("--sys", metavar="PATH", help="A mounted or captured /sys.")]
+ChecksFolder = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--checks-dir", metavar="FOLDER", help="More checks, from a folder of yours or root's."),
+]
+
+
+def words(values: list[str] | None) -> tuple[str, ...]:
+    """The values of an option that may be repeated or hold commas."""
+    return tuple(word for value in values or () for word in value.split(",") if word)
+
+
+def policy_of(
+    path: str | None, fail_on: str | None, select: list[str] | None, ignore: list[str] | None
+) -> Policy:
+    """The policy of a command: the file's, overridden by options.
+
+    Raises:
+        UsageError: either says something that we do not know.
+    """
+    policy = load(path) if path else Policy()
+    if fail_on:
+        policy = policy._replace(fail_on=severity(fail_on, "--fail-on"))
+    if select:
+        policy = policy._replace(select=words(select))
+    if ignore:
+        policy = policy._replace(ignore=policy.ignore + words(ignore))
+    return policy
+
+
+def catalogue_of(folder: str | None = None) -> Catalogue:
+    """The bundled checks, and a folder's.
+
+    Raises:
+        UsageError: the folder's cannot be trusted or loaded.
+    """
+    catalogue = load_checks(bundled("checks"))
+    if folder:
+        require_trusted(folder)
+        try:
+            catalogue = catalogue.merged(load_checks(folder))
+        except CheckError as error:
+            raise UsageError(f"--checks-dir: {error}") from error
+    return catalogue
+
+
+def request_of(
+    *,
+    probes: str | None,
+    target: str = "",
+    sandboxes: bool = False,
+    proc: str = "/proc",
+    sys_path: str = "/sys",
+) -> Request:
+    """The scan that a command's options ask for.
+
+    Raises:
+        UsageError: no such hazard class.
+    """
+    paths = Paths(proc.rstrip("/") or "/", sys_path.rstrip("/") or "/")
+    chosen = probes or ("safe" if os.geteuid() == 0 and paths.live else "none")
+    if chosen not in HAZARDS:
+        raise UsageError(f"--probes: there is no {chosen!r}: use one of {', '.join(HAZARDS)}")
+    return Request(
+        paths=paths,
+        target=target,
+        probes=chosen,
+        include_sandboxes=sandboxes,
+        command=("isoaudit", *sys.argv[1:]),
+    )
+
+
+def exit_code(report: Report, policy: Policy) -> int:
+    """What a finished report makes the command end with."""
+    if report.summary["gate"] == "failed":
+        return EXIT_GATE_FAILED
+    if policy.require_complete and not report.scan["complete"]:
+        return EXIT_INCOMPLETE
+    return EXIT_DONE

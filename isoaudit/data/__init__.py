@@ -1,0 +1,1 @@
+"""Versioned knowledge, as JSON with its provenance. Read through `isoaudit.resources.data`."""

@@ -1,0 +1,85 @@
+"""Who the processes of a container are to the host: the predicates that many checks share.
+
+Each answers as soon as what was read decides, and raises `FactMissing` where only what could not be read would.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isoaudit.facts.idmap import IDENTITY
+from isoaudit.facts.namespaces import INITIAL
+from isoaudit.model import FactMissing, Known, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from isoaudit.facts.container import Container, Process
+    from isoaudit.facts.status import Status
+
+
+def own_user_namespace(container: Container) -> bool:
+    """Whether its first process is in a user namespace other than the initial one.
+
+    Its capabilities then hold over what that namespace owns and never over the host (user_namespaces(7)). The
+    inode decides; where an ordinary user may not read it, the id map does, which everybody may.
+    """
+    namespace = container.namespaces.user
+    if isinstance(namespace, Known):
+        return namespace.value != INITIAL["user"]
+    return require(container.uid_map) != IDENTITY
+
+
+def matching(container: Container, condition: Callable[[Status], bool]) -> tuple[Process, ...]:
+    """The processes whose status meets a condition.
+
+    Raises:
+        FactMissing: none is known to, and one could not be read.
+    """
+    found, missing = [], None
+    for process in container.processes:
+        try:
+            if condition(require(process.status)):
+                found.append(process)
+        except FactMissing as error:
+            missing = missing or error
+    if missing and not found:
+        raise missing
+    return tuple(found)
+
+
+def holds(container: Container, mask: int) -> tuple[Process, ...]:
+    """The processes with any capability of a mask effective or permitted, whatever user namespace it is in.
+
+    Raises:
+        FactMissing: none is known to, and one could not be read.
+    """
+    return matching(container, lambda status: bool((status.cap_effective | status.cap_permitted) & mask))
+
+
+def holds_over_host(container: Container, mask: int) -> tuple[Process, ...]:
+    """The processes with any capability of a mask in the initial user namespace: over the host itself.
+
+    Raises:
+        FactMissing: none is known to, and one could not be read.
+    """
+    holders = holds(container, mask)
+    return () if not holders or own_user_namespace(container) else holders
+
+
+def host_root_processes(container: Container) -> tuple[Process, ...]:
+    """The processes with uid 0 of the host as any of their four user ids.
+
+    Raises:
+        FactMissing: none is known to, and one could not be read.
+    """
+    return matching(container, lambda status: 0 in status.uids)
+
+
+def runs_as_host_root(container: Container) -> bool:
+    """Whether any process has uid 0 of the host: what root's own files let it do does not need a capability.
+
+    Raises:
+        FactMissing: none is known to, and one could not be read.
+    """
+    return bool(host_root_processes(container))

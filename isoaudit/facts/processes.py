@@ -1,0 +1,167 @@
+"""The processes inside a container one by one: how near each is to a capability over the host, and its name.
+
+capabilities(7), "Transformation of capabilities during execve()"; user_namespaces(7): a process in a user
+namespace of its own has its capabilities over what that namespace owns, never over the host.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from isoaudit.facts.confinement import own_user_namespace
+from isoaudit.facts.namespaces import INITIAL, missing_type
+from isoaudit.model import SEVERITIES, Evidence, FactMissing, Known, Severity, Unknown, require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from isoaudit.facts.container import Container, Process
+    from isoaudit.facts.status import Status
+
+_SHOWN = 4
+
+
+class Reach(IntEnum):
+    """How near a process is to a capability, nearest first. Only the first three are over the host."""
+
+    HELD = 0  # effective or permitted
+    EXECUTION = 1  # root with it in the bounding set: executing any program gives it
+    FILE = 2  # not root: executing a set-user-ID root file, or one with file capabilities, gives it
+    KEPT = 3  # no_new_privs keeps it in the bounding set: no execve(2) gives it
+    CONFINED = 4  # over a user namespace of its own only
+
+
+class Nearest(NamedTuple):
+    """The processes that are nearest to a capability."""
+
+    reach: Reach
+    processes: tuple[Process, ...]
+
+
+def _reach(status: Status, mask: int) -> Reach | None:
+    if (status.cap_effective | status.cap_permitted) & mask:
+        return Reach.HELD
+    if not (status.cap_bounding | status.cap_inheritable) & mask:
+        return None
+    # What a file gives is intersected with what the process had (cap_bprm_creds_from_file, commoncap.c).
+    if isinstance(status.no_new_privs, Known) and status.no_new_privs.value:
+        return Reach.KEPT
+    return Reach.EXECUTION if 0 in status.uids[:2] else Reach.FILE
+
+
+def over_host(container: Container, process: Process) -> bool:
+    """Whether what a process holds, it holds over the host: it is in the initial user namespace.
+
+    A neighbour of the first process can have made a user namespace of its own, as browsers and build tools do;
+    /proc/PID/status then shows it with every capability.
+
+    Raises:
+        FactMissing: its user namespace could not be read.
+    """
+    if missing_type(container.namespaces.user):
+        return True
+    if process.pid == container.identity.pid:
+        return not own_user_namespace(container)
+    return require(process.user_namespace) == INITIAL["user"]
+
+
+def nearest(container: Container, mask: int) -> Nearest | None:
+    """The processes that are nearest to any capability of a mask, in host terms.
+
+    Returns:
+        None where no process has it in any set.
+
+    Raises:
+        FactMissing: none is known to reach it over the host, and of one it could not be said.
+    """
+    best: Reach | None = None
+    found: list[Process] = []
+    missing: FactMissing | None = None
+    for process in container.processes:
+        reading = process.status
+        if isinstance(reading, Unknown):
+            missing = missing or FactMissing(reading.source, reading.reason)
+            continue
+        reach = _reach(reading.value, mask)
+        if reach is None or (best is not None and reach > best):
+            continue
+        try:
+            if not over_host(container, process):
+                reach = Reach.CONFINED
+        except FactMissing as error:
+            missing = missing or error
+            continue
+        if best is None or reach < best:
+            best, found = reach, [process]
+        elif reach == best:
+            found.append(process)
+    if missing and (best is None or best > Reach.FILE):
+        raise missing
+    return None if best is None else Nearest(best, tuple(found))
+
+
+def lowered(severity: Severity | str, reach: Reach) -> Severity:
+    """What a gap is worth that is only as near as that: a step less a step further."""
+    return SEVERITIES[min(SEVERITIES.index(Severity(severity)) + reach, len(SEVERITIES) - 1)]
+
+
+_SETS: tuple[tuple[str, str], ...] = (
+    ("effective", "CapEff"),
+    ("permitted", "CapPrm"),
+    ("inheritable", "CapInh"),
+    ("ambient", "CapAmb"),
+    ("bounding", "CapBnd"),
+)
+
+
+def _masks(status: Status) -> dict[str, int]:
+    ambient = status.cap_ambient.value if isinstance(status.cap_ambient, Known) else 0
+    return {
+        "effective": status.cap_effective,
+        "permitted": status.cap_permitted,
+        "inheritable": status.cap_inheritable,
+        "ambient": ambient,
+        "bounding": status.cap_bounding,
+    }
+
+
+def sets_with(process: Process, mask: int) -> tuple[str, ...]:
+    """The names of a process's sets that have any capability of a mask, the one that counts most first."""
+    masks = _masks(require(process.status))
+    return tuple(name for name, _ in _SETS if masks[name] & mask)
+
+
+def set_evidence(process: Process, mask: int, expected: str) -> Evidence:
+    """The line of its status with the set that counts most of those with any capability of a mask."""
+    masks = _masks(require(process.status))
+    name, field = next(pair for pair in _SETS if masks[pair[0]] & mask)
+    return Evidence(_source(process), f"{field}:\t{masks[name]:016x}", expected)
+
+
+def line_evidence(process: Process, observed: str, expected: str) -> Evidence:
+    """A line of a process's status."""
+    return Evidence(_source(process), observed, expected)
+
+
+def _source(process: Process) -> str:
+    return process.status.source
+
+
+def named(processes: Sequence[Process]) -> str:
+    """Processes by pid on the host and command: "4242 (app), 4250 (sh) and 3 more"."""
+    shown = [
+        f"{process.pid} ({process.status.value.name})"
+        if isinstance(process.status, Known)
+        else str(process.pid)
+        for process in processes[:_SHOWN]
+    ]
+    return listed(shown, len(processes))
+
+
+def listed(shown: Sequence[str], total: int) -> str:
+    """Some of a number of things in one line, with how many more there are."""
+    rest = total - len(shown)
+    if rest > 0:
+        return f"{', '.join(shown)} and {rest} more"
+    return ", ".join(shown)

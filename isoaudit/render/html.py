@@ -1,0 +1,574 @@
+"""The report for auditors: one HTML file that needs nothing else, not even script.
+
+What a thousand containers have in common is written once: findings with the same verdict and message are one
+group with a list of its containers, in which each container's own pid and id stand as placeholders.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import shlex
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from isoaudit.facts.units import binary, count
+from isoaudit.model import SEVERITIES, Basis, Verdict
+from isoaudit.resources import bundled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from isoaudit.registry import Catalogue, Page
+
+    class Source(Protocol):
+        """What is needed of a report."""
+
+        @property
+        def tool(self) -> dict[str, Any]: ...
+        @property
+        def scan(self) -> dict[str, Any]: ...
+        @property
+        def host(self) -> dict[str, Any]: ...
+        @property
+        def containers(self) -> list[dict[str, Any]]: ...
+        @property
+        def summary(self) -> dict[str, Any]: ...
+        @property
+        def escape_paths(self) -> list[dict[str, Any]]: ...
+        def findings(self) -> Iterator[dict[str, Any]]: ...
+
+
+# Up to here every finding stands in its container's section with message and evidence; above, the sections
+# refer to the groups, so that 60,000 findings stay below 6 MB.
+_MOST_IN_FULL = 10_000
+_MOST_NAMES_INLINE = 6
+_MOST_NAMES = 40  # more are given as ranges of numbers
+_SHORTEST_ID = 12  # a shorter one could be part of any word
+
+_ORDER = {severity.value: rank for rank, severity in enumerate(SEVERITIES)}
+_BASES = tuple(basis.value for basis in Basis)
+
+# What acts or hides in a browser: control, format and separator characters, fillers and variation selectors,
+# no-break and other odd spaces, and lone surrogates, which no encoder takes.
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u1680\u17b4\u17b5"
+    "\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff"
+    "\ud800-\udfff\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
+_URL = re.compile(r"https?://[^\s<>\"'`()]+[^\s<>\"'`().,;:]")
+
+
+def _named(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
+
+
+def _marked(match: re.Match[str]) -> str:
+    line_end = "\n" if match[0] == "\n" else ""
+    return f'<span class="ctl">{_named(match)}</span>{line_end}'
+
+
+def _finalize(value: object) -> object:
+    r"""Every value on its way into the page, attributes too: nothing in it acts or hides (`\x1b`, `\u202e`)."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return _HIDDEN.sub(_named, value) if _HIDDEN.search(value) else value
+
+
+def visible(value: object) -> Markup:
+    """Text for an element: what would act or hide is spelled out and marked, and lines still end."""
+    safe = escape(str(value))
+    return Markup(_HIDDEN.sub(_marked, safe)) if _HIDDEN.search(safe) else safe  # noqa: S704  escaped above
+
+
+def _inline(text: str) -> str:
+    """A line of a page: `code`, and links where an address is written out."""
+    parts = []
+    for index, part in enumerate(text.split("`")):
+        safe = str(escape(_HIDDEN.sub(_named, part)))
+        if index % 2:
+            parts.append(f"<code>{safe}</code>")
+        else:
+            parts.append(_URL.sub(lambda match: f'<a href="{match[0]}" rel="noreferrer">{match[0]}</a>', safe))
+    return "".join(parts)
+
+
+def prose(text: str) -> Markup:
+    """A section of a check's page: paragraphs, `- ` lists and `code`; everything else is text."""
+    html = []
+    for block in re.split(r"\n\s*\n", text.strip()):
+        items: list[list[str]] = []
+        lead: list[str] = []
+        for line in block.splitlines():
+            if line.lstrip().startswith("- "):
+                items.append([line.lstrip()[2:]])
+            else:
+                (items[-1] if items else lead).append(line.strip())
+        if lead:
+            html.append(f"<p>{_inline(' '.join(lead))}</p>")
+        if items:
+            html.append("<ul>")
+            html.extend(f"<li>{_inline(' '.join(item))}</li>" for item in items)
+            html.append("</ul>")
+    return Markup("".join(html))  # noqa: S704  every part went through escape
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A subject: the host has the number 0, containers count from 1 in the order of the report."""
+
+    number: int
+    key: str
+    label: str
+    anchor: str
+    container: dict[str, Any] | None = None
+
+    def generic(self, text: str) -> str:
+        """Text with placeholders for what is this container's own, so that alike evidence is alike."""
+        if self.container is None:
+            return text
+        text = text.replace(f"/proc/{self.container['pid']}/", "/proc/‹pid›/")
+        ident = self.container["id"]
+        return text.replace(ident, "‹id›") if ident and len(ident) >= _SHORTEST_ID else text
+
+
+class Item(NamedTuple):
+    """One piece of evidence."""
+
+    source: str
+    observed: str
+    expected: str
+
+
+@dataclass(slots=True)
+class Sighting:
+    """The same evidence, seen on one or more subjects."""
+
+    items: tuple[Item, ...]  # verbatim, of the first
+    generic: tuple[Item, ...]
+    targets: list[Target] = field(default_factory=list)
+
+    @property
+    def shown(self) -> tuple[Item, ...]:
+        """Verbatim while it is of one, with placeholders for many."""
+        return self.items if len(self.targets) == 1 else self.generic
+
+
+@dataclass(slots=True)
+class Group:
+    """Findings of one check that say the same."""
+
+    anchor: str
+    first: dict[str, Any]
+    sightings: dict[tuple[Item, ...], Sighting] = field(default_factory=dict)
+    targets: list[Target] = field(default_factory=list)
+
+    @property
+    def has_expected(self) -> bool:
+        """Whether any evidence says what would have been fine."""
+        return any(item.expected for sighting in self.sightings.values() for item in sighting.items)
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether there is any."""
+        return any(self.sightings)
+
+    @property
+    def is_generic(self) -> bool:
+        """Whether placeholders are shown."""
+        return any("‹" in item.source for sighting in self.sightings.values() for item in sighting.shown)
+
+    def add(self, target: Target, finding: Mapping[str, Any]) -> None:
+        """One more subject of which the same is true."""
+        self.targets.append(target)
+        items = tuple(Item(e["source"], e["observed"], e["expected"]) for e in finding["evidence"])
+        generic = tuple(Item(*map(target.generic, item)) for item in items)
+        sighting = self.sightings.get(generic)
+        if sighting is None:
+            sighting = self.sightings[generic] = Sighting(items, generic)
+        sighting.targets.append(target)
+
+
+@dataclass(slots=True)
+class Topic:
+    """A check with all groups of one kind: its gaps, what is inherent of it, or what of it is undecided."""
+
+    check: str
+    anchor: str
+    title: str
+    page: Page | None
+    groups: list[Group]
+
+    @property
+    def area(self) -> str:
+        """The folder the check lies in."""
+        return self.check.partition("-")[0]
+
+    @property
+    def severity(self) -> str:
+        """The worst of its groups."""
+        return str(min((group.first["severity"] for group in self.groups), key=_rank))
+
+    @property
+    def targets(self) -> list[Target]:
+        """All its subjects, in order."""
+        return sorted({t for group in self.groups for t in group.targets}, key=lambda target: target.number)
+
+    @property
+    def frameworks(self) -> dict[str, list[str]]:
+        """The controls it is evidence for."""
+        controls: dict[str, list[str]] = self.groups[0].first["frameworks"]
+        return controls
+
+    def section(self, heading: str) -> str:
+        """A section of its page; empty where there is none."""
+        return self.page.sections.get(heading, "") if self.page else ""
+
+    @property
+    def flags(self) -> str:
+        """The page's remediation behind its first sentence: what to set in each engine."""
+        return self.section("Remediation").partition("\n\n")[2]
+
+
+class Row(NamedTuple):
+    """A finding in its subject's section."""
+
+    finding: dict[str, Any]
+    anchor: str  # of its group; empty where it has none
+
+
+@dataclass(slots=True)
+class Subject:
+    """One subject's section."""
+
+    target: Target
+    rows: dict[str, list[Row]]  # in full, by outcome or by severity where it failed
+    counts: Counter[str]  # of closable gaps by severity, and of other outcomes
+
+    @property
+    def container(self) -> dict[str, Any]:
+        """Its entry in the report."""
+        return self.target.container or {}
+
+    @property
+    def worst(self) -> str:
+        """The worst closable gap; empty where there is none."""
+        return next((severity for severity in _ORDER if self.counts[severity]), "")
+
+
+def _rank(severity: str) -> int:
+    return _ORDER.get(severity, len(_ORDER))
+
+
+def _kind(finding: Mapping[str, Any]) -> str:
+    """The part of the report in which a finding stands."""
+    if finding["waiver"] is not None:
+        return "waived"
+    if finding["outcome"] == Verdict.FAIL:
+        return "inherent" if finding["inherent"] else "gap"
+    return str(finding["outcome"])
+
+
+_GROUPED = ("gap", "inherent", "unknown", "error", "waived")
+
+
+class _Index:
+    """All findings, grouped.
+
+    Args:
+        report: what to draw.
+        catalogue: for titles and pages.
+    """
+
+    def __init__(self, report: Source, catalogue: Catalogue | None) -> None:
+        host = Target(0, "host", "the host", "host-findings")
+        self.targets = [host, *(_target(n, c) for n, c in enumerate(report.containers, 1))]
+        self.subjects = {(t.container is not None, t.key): Subject(t, {}, Counter()) for t in self.targets}
+        self.bases: Counter[tuple[str, str]] = Counter()
+        self.totals: Counter[str] = Counter()
+        self.checks: set[str] = set()
+        self.by_fingerprint: dict[tuple[str, str], str] = {}
+        self._groups: dict[str, dict[tuple[str, ...], Group]] = {kind: {} for kind in _GROUPED}
+        self._pages = {check.id: check.page for check in catalogue.checks} if catalogue else {}
+        for finding in report.findings():
+            self._add(finding)
+
+    def _add(self, finding: dict[str, Any]) -> None:
+        kind, check, severity = _kind(finding), finding["check"], finding["severity"]
+        subject = self.subjects[finding["subject"]["kind"] != "host", finding["subject"]["key"]]
+        self.totals[kind] += 1
+        self.checks.add(check)
+        anchor = ""
+        if kind in self._groups:
+            group = self._group(kind, finding)
+            group.add(subject.target, finding)
+            anchor = group.anchor
+            self.by_fingerprint[subject.target.key, finding["fingerprint"]] = anchor
+        if kind == "gap":
+            self.bases[severity, finding["basis"]] += 1
+        place = severity if kind == "gap" else kind
+        subject.counts[place] += 1
+        subject.rows.setdefault(place, []).append(Row(finding, anchor))
+
+    def _group(self, kind: str, finding: dict[str, Any]) -> Group:
+        groups = self._groups[kind]
+        key = tuple(
+            str(finding[name]) for name in ("check", "severity", "basis", "message", "remediation", "waiver")
+        )
+        if key not in groups:
+            groups[key] = Group(f"{kind[0]}{len(groups) + 1}", finding)
+        return groups[key]
+
+    def topics(self, kind: str) -> list[Topic]:
+        """The checks with findings of a kind, worst and most common first."""
+        by_check: dict[str, list[Group]] = {}
+        for group in self._groups[kind].values():
+            by_check.setdefault(group.first["check"], []).append(group)
+        topics = []
+        for check, groups in by_check.items():
+            groups.sort(key=lambda group: (_rank(group.first["severity"]), -len(group.targets)))
+            page = self._pages.get(check)
+            title = page.title if page else check
+            topics.append(Topic(check, f"{kind}-{_slug(check)}", title, page, groups))
+        return sorted(topics, key=lambda topic: (_rank(topic.severity), -len(topic.targets), topic.check))
+
+    def places(self, targets: Sequence[Target]) -> Markup:
+        """Subjects as links: all by name if few, as ranges of numbers if many."""
+        containers = len(self.targets) - 1
+        inside = [target for target in targets if target.number]
+        if len(inside) == containers > _MOST_NAMES_INLINE and len(targets) == containers:
+            return Markup('<a href="#walls">all {} containers</a>').format(f"{containers:,}")
+        if len(targets) <= _MOST_NAMES_INLINE:
+            return _links(targets)
+        if len(targets) <= _MOST_NAMES:
+            listed = _links(targets)
+        else:
+            listed = Markup('numbers <a href="#walls">{}</a>').format(_ranges(targets))
+        return Markup("<details><summary>{}</summary>{}</details>").format(
+            count(len(targets), "container" if len(inside) == len(targets) else "subject"), listed
+        )
+
+    def title(self, check: str) -> str:
+        """What a check is called."""
+        page = self._pages.get(check)
+        return page.title if page else check
+
+
+def _links(targets: Iterable[Target]) -> Markup:
+    return Markup(", ").join(
+        Markup('<a href="#{}">{}</a>').format(target.anchor, visible(target.label)) for target in targets
+    )
+
+
+def _ranges(targets: Iterable[Target]) -> str:
+    """Numbers as "1-40, 43": short however many there are."""
+    spans: list[list[int]] = []
+    for number in sorted(target.number for target in targets):
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in spans)
+
+
+def _target(number: int, container: dict[str, Any]) -> Target:
+    key = container["key"]
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=5).hexdigest()
+    return Target(number, key, container["name"] or key, f"c-{digest}", container)
+
+
+def _slug(check: str) -> str:
+    """A check's id as part of an anchor; a saved report may hold any text as an id."""
+    slug = re.sub(r"[^a-z0-9-]", "-", check)
+    if slug == check:
+        return slug
+    return f"{slug}-{hashlib.blake2b(check.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()}"
+
+
+# A wall's word, how it stands for the reader: closed, weak (usually of low severity), open, or not known.
+_CLOSED = frozenset({"isolated", "limited", "filtered", "default", "set", "confined"})
+_OPEN = frozenset({"shared", "unlimited", "beyond-default", "unset", "unconfined"})
+_MINOR = frozenset({"namespace-time", "namespace-cgroup", "namespace-uts", "namespace-user"})
+
+
+def tone(wall: str, word: str) -> str:
+    """How a wall stands, as a class: "ok", "weak", "open" or "unseen"."""
+    if word in _CLOSED or (wall == "capabilities" and word == "none"):
+        return "ok"
+    if word in _OPEN or word == "none":
+        return "weak" if wall in _MINOR else "open"
+    return "unseen"
+
+
+class Column(NamedTuple):
+    """A wall as a column of the matrix."""
+
+    wall: str
+    group: str
+    label: str
+
+
+_WALL_GROUPS = {"namespace": "Namespaces", "limit": "Limits"}
+
+
+def _columns(containers: Iterable[Mapping[str, Any]]) -> list[Column]:
+    names = dict.fromkeys(wall for container in containers for wall in container["walls"])
+    columns = []
+    for name in names:
+        prefix, _, rest = name.partition("-")
+        group = _WALL_GROUPS.get(prefix, "")
+        columns.append(Column(name, group or "Privileges", rest if group else name.replace("-", " ")))
+    # A heading spans columns that stand side by side.
+    order = list(dict.fromkeys(column.group for column in columns))
+    return sorted(columns, key=lambda column: order.index(column.group))
+
+
+def _spans(columns: Iterable[Column]) -> dict[str, int]:
+    return dict(Counter(column.group for column in columns))
+
+
+_LEADS = {
+    "critical": "Isolation is broken: a critical gap gives the host, or another container's data, with no bug needed.",
+    "high": "A wall is missing: a high gap lets a container see, signal or alter others, or is one step from the host.",
+    "medium": "The walls between containers stand, but others can be starved or much attack surface is open.",
+    "low": "The walls stand; what is left are leaks of information and missing hardening.",
+    "info": "The walls stand; what is left is worth knowing.",
+}
+
+
+def _verdict(index: _Index) -> tuple[str, str]:
+    """The worst severity (or "none", "undecided") and the sentence that opens the report."""
+    worst = min((severity for severity, _ in index.bases), key=_rank, default="")
+    if worst:
+        return worst, _LEADS[worst]
+    if not index.totals:
+        return "undecided", "Nothing was judged."
+    if index.totals["unknown"] or index.totals["error"]:
+        return "undecided", "No gap was found in what could be decided; some of it could not."
+    return "none", "No gap was found that a setting could close."
+
+
+def _tally(index: _Index) -> str:
+    """How many gaps of which severity, in how many subjects, in words."""
+    gaps = index.totals["gap"]
+    if not gaps:
+        return ""
+    by_severity: Counter[str] = Counter()
+    for (severity, _), number in index.bases.items():
+        by_severity[severity] += number
+    parts = ", ".join(f"{by_severity[severity]:,} {severity}" for severity in _ORDER if by_severity[severity])
+    hit = sum(1 for subject in index.subjects.values() if subject.worst and subject.target.number)
+    where = f"in {hit:,} of {count(len(index.targets) - 1, 'container')}" if hit else ""
+    if index.subjects[False, "host"].worst:
+        where = f"{where} and on the host" if where else "on the host"
+    return f"{count(gaps, 'gap')} {where}: {parts}."
+
+
+_HOST_LABELS = {
+    "hostname": "Host name",
+    "kernel": "Kernel",
+    "kernel_build": "Kernel build",
+    "machine": "Machine",
+    "distribution": "Distribution",
+    "boot_id": "Boot id",
+    "cgroup": "Cgroups",
+    "cpus": "CPUs online",
+    "memory_bytes": "Memory",
+    "lsms": "Security modules",
+    "x86_level": "x86-64 level",
+}
+
+
+def _plain(name: str, value: object) -> str:
+    """A fact of the host as text."""
+    if value is None:
+        return "could not be read"
+    if name == "memory_bytes" and isinstance(value, int):
+        return binary(value)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def _host_facts(host: Mapping[str, Any]) -> list[tuple[str, str]]:
+    names = [*(name for name in _HOST_LABELS if name in host), *(n for n in host if n not in _HOST_LABELS)]
+    return [(_HOST_LABELS.get(name, name), _plain(name, host[name])) for name in names]
+
+
+def _asset(name: str) -> tuple[Markup, str]:
+    """A file to stand inside the page, and its hash for the content security policy."""
+    with open(os.path.join(bundled("templates"), name), encoding="utf-8", newline="\n") as file:
+        content = file.read()
+    digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode("ascii")
+    return Markup(content), f"'sha256-{digest}'"  # noqa: S704  it ships with us
+
+
+def environment() -> Environment:
+    """The template engine: everything is escaped, and a name that is missing is an error."""
+    made = Environment(
+        loader=FileSystemLoader(bundled("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        visible=visible, prose=prose, ranges=_ranges, count=count, shell=shlex.join, grouped="{:,}".format
+    )
+    made.globals["tone"] = tone
+    return made
+
+
+def render(report: Source, catalogue: Catalogue | None) -> Iterator[str]:
+    """Draw a report.
+
+    Args:
+        report: what to draw.
+        catalogue: for titles and pages of the checks; None leaves them out.
+    """
+    index = _Index(report, catalogue)
+    style, style_hash = _asset("report.css")
+    script, script_hash = _asset("report.js")
+    columns = _columns(report.containers)
+    level, sentence = _verdict(index)
+    stream = (
+        environment()
+        .get_template("report.html.j2")
+        .stream(
+            tool=report.tool,
+            scan=report.scan,
+            policy=report.scan.get("policy") or {},
+            host=report.host,
+            host_facts=_host_facts(report.host),
+            summary=report.summary,
+            escape_paths=report.escape_paths,
+            catalogue=catalogue,
+            index=index,
+            kinds={kind: index.topics(kind) for kind in _GROUPED},
+            subjects=list(index.subjects.values()),
+            vanished=[target for target in index.targets if (target.container or {}).get("vanished")],
+            areas=sorted({check.partition("-")[0] for check in index.checks}),
+            full=sum(index.totals.values()) <= _MOST_IN_FULL,
+            columns=columns,
+            spans=_spans(columns),
+            level=level,
+            sentence=sentence,
+            tally=_tally(index),
+            severities=tuple(_ORDER),
+            bases=_BASES,
+            style=style,
+            style_hash=style_hash,
+            script=script,
+            script_hash=script_hash,
+        )
+    )
+    stream.enable_buffering(500)
+    yield from stream

@@ -1,0 +1,242 @@
+"""The report for a terminal: what matters first, one line a gap, then how to see more."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from isoaudit.facts.units import binary, count
+from isoaudit.model import SEVERITIES, Verdict
+from isoaudit.render.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from isoaudit.report import Report
+
+_STYLES = {
+    "critical": "bold white on red",
+    "high": "bold red",
+    "medium": "yellow",
+    "low": "cyan",
+    "info": "dim",
+}
+# How a verdict is known, as a mark before the gap; the legend spells it out.
+_BASES = {"proven": ("●", "green"), "observed": ("○", ""), "inferred": ("◌", "dim")}
+_MOST_NAMES = 3
+_MOST_UNKNOWN = 12
+
+
+class _Gap(NamedTuple):
+    """Alike findings of one check, and whose they are."""
+
+    check: str
+    severity: str
+    basis: str
+    message: str
+    subjects: list[str]
+
+
+def render(report: Report, *, width: int, color: bool, quiet: bool = False) -> str:
+    """Draw a report.
+
+    Args:
+        report: what to draw.
+        width: of the terminal, in columns.
+        color: whether to use colours.
+        quiet: leave out the containers, what is unknown and how to go on.
+    """
+    stream = StringIO()
+    # No markup anywhere: a name that holds `[/]` is text like any other.
+    console = Console(
+        file=stream,
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    findings = list(report.findings())
+    console.print(_heading(report))
+    if not quiet and report.containers:
+        console.print(_containers(report, findings))
+    _gaps(console, findings)
+    if not quiet:
+        _unknowns(console, findings)
+    _footer(console, report, findings, quiet=quiet)
+    return stream.getvalue()
+
+
+def _heading(report: Report) -> Text:
+    host = report.host
+    parts = [
+        visible(host.get("hostname") or "this host"),
+        f"Linux {visible(host.get('kernel') or '?')}",
+        f"cgroup {host.get('cgroup') or '?'}",
+    ]
+    if host.get("cpus"):
+        parts.append(count(host["cpus"], "CPU"))
+    if host.get("memory_bytes"):
+        parts.append(binary(host["memory_bytes"]))
+    seen = sum(1 for container in report.containers if not container.get("vanished"))
+    parts += [count(seen, "container"), f"probes: {report.scan['probes']}", f"{report.scan['seconds']:.1f} s"]
+    version = str(report.tool["version"])
+    return Text.assemble(("isoaudit ", "bold"), version, "  ", " · ".join(parts), "\n")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(columns), header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="ellipsis", no_wrap=True)
+    return table
+
+
+def _worst(findings: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """The worst severity of each container's gaps, inherent ones aside."""
+    worst: dict[str, str] = {}
+    order = {severity.value: rank for rank, severity in enumerate(SEVERITIES)}
+    for finding in findings:
+        if finding["outcome"] == Verdict.FAIL and not finding["inherent"]:
+            key = finding["subject"]["key"]
+            if key not in worst or order[finding["severity"]] < order[worst[key]]:
+                worst[key] = finding["severity"]
+    return worst
+
+
+def _containers(report: Report, findings: list[dict[str, Any]]) -> Table:
+    worst = _worst(f for f in findings if f["subject"]["kind"] == "container")
+    table = _table("CONTAINER", "RUNTIME", "IMAGE", "PID", "PROCS", "WORST")
+    order = {severity.value: rank for rank, severity in enumerate(SEVERITIES)}
+    shown = sorted(report.containers, key=lambda c: order.get(worst.get(c["key"], ""), len(order)))
+    for container in shown[:20]:
+        severity = "vanished" if container.get("vanished") else worst.get(container["key"], "none")
+        table.add_row(
+            Text(visible(container["key"])),
+            Text(visible(container["runtime"])),
+            Text(visible(container["image"] or "-")),
+            Text(str(container["pid"])),
+            Text(str(container["processes"])),
+            Text(severity, style=_STYLES.get(severity, "")),
+        )
+    if len(shown) > 20:
+        table.add_row(Text(f"… and {len(shown) - 20} more", style="dim"))
+    table.add_row("")
+    return table
+
+
+def _group(findings: Iterable[dict[str, Any]]) -> list[_Gap]:
+    groups: dict[tuple[str, str, str, str], _Gap] = {}
+    for finding in findings:
+        key = (finding["severity"], finding["check"], finding["basis"], finding["message"])
+        gap = groups.get(key)
+        if gap is None:
+            severity, check, basis, message = key
+            gap = groups[key] = _Gap(check, severity, basis, message, [])
+        gap.subjects.append(finding["subject"]["key"])
+    order = {severity.value: rank for rank, severity in enumerate(SEVERITIES)}
+    return sorted(groups.values(), key=lambda gap: (order[gap.severity], gap.check, -len(gap.subjects)))
+
+
+def _names(subjects: list[str]) -> str:
+    shown = ", ".join(visible(name) for name in subjects[:_MOST_NAMES])
+    rest = len(subjects) - _MOST_NAMES
+    return f"{shown} +{rest}" if rest > 0 else shown
+
+
+def _gaps(console: Console, findings: list[dict[str, Any]]) -> None:
+    open_gaps = [f for f in findings if f["outcome"] == Verdict.FAIL and not f["inherent"]]
+    for title, kind in (("Containers", "container"), ("Host", "host")):
+        gaps = _group(f for f in open_gaps if f["subject"]["kind"] == kind and f["severity"] != "info")
+        if not gaps:
+            continue
+        console.print(Text(title, style="bold"))
+        table = _table()
+        for column in ("severity", "basis", "check", "who", "message"):
+            table.add_column(column, no_wrap=column != "message", overflow="fold")
+        for gap in gaps:
+            mark, style = _BASES[gap.basis]
+            who = [Text(_names(gap.subjects))] if kind == "container" else [Text("")]
+            table.add_row(
+                Text(gap.severity.upper(), style=_STYLES[gap.severity]),
+                Text(mark, style=style),
+                Text(gap.check),
+                *who,
+                Text(visible(gap.message)),
+            )
+        console.print(table)
+        console.print()
+
+
+def _unknowns(console: Console, findings: list[dict[str, Any]]) -> None:
+    undecided = [f for f in findings if f["outcome"] in (Verdict.UNKNOWN, Verdict.ERROR)]
+    if not undecided:
+        return
+    console.print(Text("Not decided", style="bold"))
+    reasons: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for finding in undecided:
+        reasons.setdefault((finding["outcome"], finding["message"]), []).append(finding)
+    table = _table()
+    for column in ("outcome", "what", "reason"):
+        table.add_column(column, no_wrap=column == "outcome", overflow="fold")
+    ranked = sorted(reasons.items(), key=lambda item: -len(item[1]))
+    for (outcome, reason), group in ranked[:_MOST_UNKNOWN]:
+        checks = sorted({finding["check"] for finding in group})
+        subjects = sorted({finding["subject"]["key"] for finding in group})
+        table.add_row(
+            Text(outcome, style="red" if outcome == Verdict.ERROR else "magenta"),
+            Text(f"{_names(checks)} on {_names(subjects)}"),
+            Text(visible(reason)),
+        )
+    if len(ranked) > _MOST_UNKNOWN:
+        table.add_row("", Text(f"… and {len(ranked) - _MOST_UNKNOWN} more reasons", style="dim"))
+    console.print(table)
+    console.print()
+
+
+def _footer(console: Console, report: Report, findings: list[dict[str, Any]], *, quiet: bool) -> None:
+    summary = report.summary
+    inherent = [f for f in findings if f["outcome"] == Verdict.FAIL and f["inherent"]]
+    counts = {severity.value: summary["fail"][severity.value] for severity in SEVERITIES}
+    for finding in inherent:
+        counts[finding["severity"]] -= 1
+    line = Text("Gaps: ")
+    worst_first = [f"{number} {severity}" for severity, number in counts.items() if number]
+    line.append(", ".join(worst_first) or "none", "bold")
+    line.append(
+        f" · {summary['unknown']} not decided · {summary['pass']} passed"
+        f" · {len(inherent)} inherent (the kernel has no namespace for it)"
+    )
+    if summary["error"]:
+        line.append(f" · {count(summary['error'], 'check')} broke", "bold red")
+    console.print(line)
+    policy = report.scan.get("policy", {})
+    if summary["gate"] != "none":
+        console.print(
+            Text.assemble(
+                "Gate: ",
+                (summary["gate"], "bold green" if summary["gate"] == "passed" else "bold red"),
+                f" (no gap may be {policy.get('fail_on')} or worse)",
+            )
+        )
+    for notice in report.scan["notices"]:
+        console.print(Text(f"Note: {visible(notice)}", style="yellow"))
+    if quiet:
+        return
+    _hint(console, "● proven by a probe  ○ observed in kernel state  ◌ inferred from a version")
+    worst = _group(f for f in findings if f["outcome"] == Verdict.FAIL and not f["inherent"])
+    if worst:
+        _hint(console, f"What a gap means and how to close it: isoaudit explain {worst[0].check}")
+    _hint(console, "The whole report, passes and evidence included: -f html -o report.html (or -f json)")
+    if not report.containers and report.scan["mode"] == "host":
+        invitation = "No container is running. To see isoaudit at work on three of its own: isoaudit demo"
+        console.print(Text(invitation, style="bold"))
+
+
+def _hint(console: Console, text: str) -> None:
+    console.print(Text(text, style="dim"))

@@ -1,0 +1,277 @@
+"""The report: what every renderer draws, fresh from a scan or read back from its JSON.
+
+Findings are kept as JSON text, a section a subject: a thousand containers have seventy thousand of them, and as
+objects they would take ten times the memory. Renderers read them back one section at a time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from isoaudit._version import __version__
+from isoaudit.errors import UsageError
+from isoaudit.model import SEVERITIES, Known, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from isoaudit.audit import Finding
+    from isoaudit.facts.container import Container, Identity
+    from isoaudit.facts.host import Host
+    from isoaudit.facts.scan import ScanFacts
+    from isoaudit.model import Reading
+    from isoaudit.policy import Policy
+
+SCHEMA = "isoaudit/report/1"
+
+Document = dict[str, Any]
+
+
+class Section(NamedTuple):
+    """One subject: its entry under `containers` (None for the host), and its findings."""
+
+    container: Document | None
+    findings: str  # JSON objects, a line each, joined by ",\n"
+    tally: Mapping[str, int]  # findings by "outcome" and, where failed, by "fail severity"
+    blocking: int  # how many of them make the gate fail
+
+
+def _dump(value: object) -> str:
+    # Escaped to ASCII: valid JSON whatever bytes a container has put into its names.
+    return json.dumps(value, separators=(",", ":"))
+
+
+class FindingEncoder:
+    """Writes findings as JSON objects of the contract.
+
+    Args:
+        frameworks: by check id, the controls of each framework that it is evidence for.
+    """
+
+    def __init__(self, frameworks: Mapping[str, Mapping[str, list[str]]]) -> None:
+        # What is the same for each finding of a check is encoded once.
+        self._frameworks = {check: _dump(controls) for check, controls in frameworks.items()}
+
+    def encode(self, finding: Finding) -> str:
+        """One finding as one line of JSON."""
+        body = _dump(
+            {
+                "check": finding.check,
+                "subject": {"kind": finding.subject.kind, "key": finding.subject.key},
+                "outcome": finding.outcome,
+                "severity": finding.severity,
+                "basis": finding.basis,
+                "inherent": finding.inherent,
+                "message": finding.message,
+                "evidence": [
+                    {"source": source, "observed": observed, "expected": expected}
+                    for source, observed, expected in finding.evidence
+                ],
+                "remediation": finding.remediation,
+                "reproduce": finding.reproduce,
+                "fingerprint": finding.fingerprint,
+                "waiver": None,
+            }
+        )
+        return f'{body[:-1]},"frameworks":{self._frameworks.get(finding.check, "{}")}}}'
+
+    def section(self, container: Document | None, findings: Iterable[Finding], policy: Policy) -> Section:
+        """All of a subject's findings."""
+        tally: Counter[str] = Counter()
+        lines = []
+        blocking = 0
+        for finding in findings:
+            lines.append(self.encode(finding))
+            tally[finding.outcome.value] += 1
+            if finding.outcome is Verdict.FAIL:
+                tally[f"fail {finding.severity.value}"] += 1
+                tally["inherent"] += finding.inherent
+            blocking += policy.blocks(finding)
+        return Section(container, ",\n".join(lines), dict(tally), blocking)
+
+
+class Report:
+    """A finished report. The attributes are the parts of the JSON contract under their names there."""
+
+    def __init__(
+        self,
+        *,
+        tool: Document,
+        scan: Document,
+        host: Document,
+        sections: Iterable[Section],
+        gate: str,
+    ) -> None:
+        self.tool = tool
+        self.scan = scan
+        self.host = host
+        self.sections = tuple(sections)
+        self.containers: list[Document] = [s.container for s in self.sections if s.container is not None]
+        self.escape_paths: list[Document] = []
+        self.summary = _summary(self.sections, gate)
+
+    def findings(self) -> Iterator[Document]:
+        """All findings: the host's, then container by container."""
+        for section in self.sections:
+            if section.findings:
+                yield from json.loads(f"[{section.findings}]")
+
+    def to_json(self) -> Iterator[str]:
+        """The document in parts, one finding a line."""
+        yield f'{{"schema":{_dump(SCHEMA)},\n'
+        for name in ("tool", "scan", "host"):
+            yield f'"{name}":{_dump(getattr(self, name))},\n'
+        yield '"containers":['
+        yield ",\n".join(map(_dump, self.containers))
+        yield '],\n"findings":[\n'
+        first = True
+        for section in self.sections:
+            if section.findings:
+                yield ("" if first else ",\n") + section.findings
+                first = False
+        yield f'\n],\n"escape_paths":{_dump(self.escape_paths)},\n"summary":{_dump(self.summary)}}}\n'
+
+    @classmethod
+    def from_json(cls, text: str, name: str) -> Report:
+        """Read a saved report.
+
+        Args:
+            text: the JSON document.
+            name: what to call it in an error.
+
+        Raises:
+            UsageError: it is no report that this version can draw.
+        """
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{name}: not JSON: {error}") from error
+        schema = document.get("schema") if isinstance(document, dict) else None
+        if schema != SCHEMA:
+            raise UsageError(f"{name}: not a report (schema {schema!r}, not {SCHEMA!r})")
+        try:
+            return cls.from_dict(document)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"{name}: broken report: {type(error).__name__}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Report:
+        """The report of a document by the contract.
+
+        Raises:
+            KeyError, TypeError, AttributeError: the document is not by the contract.
+        """
+        by_subject: dict[str, list[Document]] = {}
+        for finding in document["findings"]:
+            subject = finding["subject"]
+            key = "" if subject["kind"] == "host" else subject["key"]
+            by_subject.setdefault(key, []).append(finding)
+        subjects: list[Document | None] = [None, *document["containers"]]
+        sections = []
+        for container in subjects:
+            findings = by_subject.get("" if container is None else container["key"], [])
+            tally: Counter[str] = Counter()
+            for finding in findings:
+                tally[finding["outcome"]] += 1
+                if finding["outcome"] == Verdict.FAIL:
+                    tally[f"fail {finding['severity']}"] += 1
+                    tally["inherent"] += bool(finding["inherent"])
+            sections.append(Section(container, ",\n".join(map(_dump, findings)), dict(tally), 0))
+        report = cls(
+            tool=dict(document["tool"]),
+            scan=dict(document["scan"]),
+            host=dict(document["host"]),
+            sections=sections,
+            gate=document["summary"]["gate"],
+        )
+        report.escape_paths = list(document["escape_paths"])
+        return report
+
+
+def _summary(sections: Iterable[Section], gate: str) -> Document:
+    total: Counter[str] = Counter()
+    for section in sections:
+        total.update(section.tally)
+    return {
+        "fail": {severity.value: total[f"fail {severity.value}"] for severity in SEVERITIES},
+        "unknown": total["unknown"],
+        "error": total["error"],
+        "pass": total["pass"],
+        "not-applicable": total["not-applicable"],
+        "inherent": total["inherent"],
+        "waived": 0,
+        "gate": gate,
+    }
+
+
+def tool_document(catalogue: str) -> Document:
+    """The `tool` part: who judged, by which catalogue."""
+    return {"name": "isoaudit", "version": __version__, "catalogue": catalogue}
+
+
+def scan_document(scan: ScanFacts, policy: Policy, notices: Iterable[str], *, complete: bool) -> Document:
+    """The `scan` part: how the report came about."""
+    return {
+        "id": scan.id,
+        "started": scan.started,
+        "seconds": scan.seconds,
+        "mode": scan.mode,
+        "command": list(scan.command),
+        "euid": scan.euid,
+        "probes": scan.probes,
+        "complete": complete,
+        "notices": list(notices),
+        "processes": scan.processes,
+        "policy": {
+            "fail_on": policy.fail_on,
+            "inherent": policy.inherent,
+            "require_complete": policy.require_complete,
+            "select": list(policy.select),
+            "ignore": list(policy.ignore),
+            "digest": policy.digest,
+        },
+    }
+
+
+def _plain(reading: Reading[Any]) -> Any:
+    """A known value, else null: the contract's words for "not read" outside of findings."""
+    return reading.value if isinstance(reading, Known) else None
+
+
+def host_document(host: Host) -> Document:
+    """The `host` part: which machine it was, and what of it every container shares."""
+    kernel, cpus = _plain(host.kernel), _plain(host.cpus)
+    return {
+        "hostname": _plain(host.hostname),
+        "kernel": str(kernel) if kernel else None,
+        "kernel_build": _plain(host.kernel_build),
+        "machine": host.machine,
+        "distribution": _plain(host.distribution),
+        "boot_id": _plain(host.boot_id),
+        "cgroup": _plain(host.cgroup_layout),
+        "cpus": len(cpus) if cpus is not None else None,
+        "memory_bytes": _plain(host.memory_bytes),
+        "lsms": _plain(host.lsms),
+        "x86_level": _plain(host.x86_level),
+    }
+
+
+def container_document(identity: Identity, container: Container | None, walls: Mapping[str, str]) -> Document:
+    """An entry of `containers`; without facts it is one that vanished."""
+    document: Document = {
+        "key": identity.key,
+        "pid": identity.pid,
+        "id": identity.id or None,
+        "name": identity.name or None,
+        "runtime": identity.runtime,
+        "image": identity.image or None,
+        "pod": identity.pod or None,
+        "sandbox": identity.sandbox,
+        "processes": len(container.processes) if container else 0,
+        "walls": dict(walls),
+    }
+    if container is None:
+        document["vanished"] = True
+    return document

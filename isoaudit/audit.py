@@ -133,7 +133,8 @@ _PROCESS = re.compile(r"/proc/\d+")
 def fingerprint(check: str, identity: Identity | None, evidence: Iterable[Evidence]) -> str:
     """What stays the same when the container is restarted: who it is, the check, and where it was seen."""
     who = "host"
-    sources = [_PROCESS.sub("/proc/PID", item.source) for item in evidence]
+    # Each place once: how many processes share a gap is no part of which gap it is.
+    sources = list(dict.fromkeys(_PROCESS.sub("/proc/PID", item.source) for item in evidence))
     if identity is not None:
         who = identity.name or identity.image or identity.runtime
         if identity.id:

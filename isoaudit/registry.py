@@ -59,8 +59,8 @@ class Check(NamedTuple):
 
     @property
     def area(self) -> str:
-        """The folder it lies in."""
-        return self.id.partition("-")[0]
+        """The folder it lies in, as its id has it."""
+        return os.path.basename(os.path.dirname(self.path)).replace("_", "-")
 
 
 class _Declaration(NamedTuple):
@@ -212,10 +212,18 @@ def require_trusted(folder: str) -> None:
     """Refuse a folder of checks that somebody else could have written: its code runs as us.
 
     Raises:
-        UsageError: the folder or a file in it is owned by another user, or others can write it.
+        UsageError: the folder, a file in it or a folder above is owned by another user, or others can write it.
     """
     paths = [folder]
     try:
+        for above in _ancestors(folder):
+            info = os.lstat(above)
+            if info.st_uid not in (0, os.geteuid()):
+                raise UsageError(f"--checks-dir: {above} belongs to another user, who could swap what is below")
+            # In a sticky folder such as /tmp only owners can rename.
+            writable = not stat.S_ISLNK(info.st_mode) and info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+            if writable and not info.st_mode & stat.S_ISVTX:
+                raise UsageError(f"--checks-dir: {above} can be written by others: chmod go-w it first")
         for parent, folders, files in os.walk(folder, onerror=_raise):
             paths.extend(os.path.join(parent, name) for name in (*folders, *files))
         for path in paths:
@@ -226,6 +234,15 @@ def require_trusted(folder: str) -> None:
                 raise UsageError(f"--checks-dir: {path} can be written by others: chmod go-w it first")
     except OSError as error:
         raise UsageError(f"--checks-dir: {error.filename}: {error.strerror}") from error
+
+
+def _ancestors(folder: str) -> Iterator[str]:
+    """The folders above one, as it is spelled and as links resolve it."""
+    for path in dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder))):
+        above = path
+        while above != "/":
+            above = os.path.dirname(above)
+            yield above
 
 
 def _raise(error: OSError) -> None:

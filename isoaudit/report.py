@@ -171,7 +171,7 @@ class Report:
         subjects: list[Document | None] = [None, *document["containers"]]
         sections = []
         for container in subjects:
-            findings = by_subject.get("" if container is None else container["key"], [])
+            findings = by_subject.pop("" if container is None else container["key"], [])
             tally: Counter[str] = Counter()
             for finding in findings:
                 tally[finding["outcome"]] += 1
@@ -179,6 +179,8 @@ class Report:
                     tally[f"fail {finding['severity']}"] += 1
                     tally["inherent"] += bool(finding["inherent"])
             sections.append(Section(container, ",\n".join(map(_dump, findings)), dict(tally), 0))
+        if by_subject:
+            raise KeyError(f"findings on {next(iter(by_subject))!r}, which is not among the containers")
         report = cls(
             tool=dict(document["tool"]),
             scan=dict(document["scan"]),

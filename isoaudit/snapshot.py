@@ -86,7 +86,7 @@ def decode(hint: Any, data: Any, where: str = "") -> Any:
         return _decode_union(arguments, data, where)
     if origin is Known:
         fields = _object(data, where)
-        if set(fields) != {"value", "source"}:
+        if not {"value", "source"} <= set(fields):
             raise _MismatchError(f"{where}: a reading has value and source, or unknown and source")
         return Known(decode(arguments[0], fields["value"], f"{where}.value"), _text(fields["source"], where))
     if origin is tuple:
@@ -127,8 +127,13 @@ def _decode_tuple(arguments: tuple[Any, ...], data: Any, where: str) -> Any:
 
 
 def _decode_plain(hint: Any, data: Any, where: str) -> Any:
+    if hint is str:
+        return _text(data, where)
     if hint is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
+        try:
+            return float(data)
+        except OverflowError as error:
+            raise _MismatchError(f"{where}: {error}") from error
     if not isinstance(data, hint) or (hint is int and isinstance(data, bool)):
         raise _MismatchError(f"{where}: {hint.__name__} is needed, not {type(data).__name__}")
     return data
@@ -149,7 +154,16 @@ def _array(data: Any, where: str) -> list[Any]:
 def _text(data: Any, where: str) -> str:
     if not isinstance(data, str):
         raise _MismatchError(f"{where}: a string is needed, not {type(data).__name__}")
+    if not data.isascii():
+        try:
+            data.encode()
+        except UnicodeEncodeError as error:
+            raise _MismatchError(f"{where}: a lone surrogate is no text") from error
     return data
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def dumps(snapshot: Snapshot) -> str:
@@ -169,7 +183,7 @@ def loads(text: str, name: str) -> Snapshot:
         UsageError: it is no snapshot that this version can judge.
     """
     try:
-        document = json.loads(text)
+        document = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{name}: not JSON: {error}") from error
     schema = document.get("schema") if isinstance(document, dict) else None

@@ -2,7 +2,8 @@
 
 ## What it detects
 Neither the container's memory cgroup nor any of its ancestors has a limit below the host's memory
-(`memory.limit_in_bytes` on v1, `memory.max` on v2).
+(`memory.limit_in_bytes` on v1, `memory.max` on v2). The probe `memory-limit` touches memory in a test
+container with the same limits until it is stopped.
 
 ## Why it matters
 One container can take all memory. The kernel then kills processes anywhere on the host, other containers'
@@ -24,20 +25,24 @@ A container that has the machine to itself.
 - CIS Docker Benchmark 1.6.0, 5.11
 """
 
-from isoaudit import Container, Evidence, Host, Outcome, check, fail, passed, require
-from isoaudit.facts.cgroup import memory_bytes
+from isoaudit import Container, Host, Outcome, check, fail, passed, require
+from isoaudit.facts.cgroup import bound, memory_bytes
 from isoaudit.facts.units import binary
 
 
 @check(severity="high")
 def memory_unlimited(host: Host, container: Container) -> Outcome:
     total = require(host.memory_bytes)
-    limit = require(memory_bytes(require(container.cgroup)))
-    evidence = [Evidence(limit.source, limit.observed, f"a limit below {binary(total)}")]
-    if limit.amount is None:
-        return fail("nothing limits its memory: it can take all of the host's", evidence)
-    if limit.amount >= total:
+    cgroup = require(container.cgroup)
+    found = bound(memory_bytes(cgroup), container.probe("memory-limit"), f"a limit below {binary(total)}")
+    if not found.bounded:
+        why = cgroup.obstacle("memory") or "it can take all of the host's"
+        return fail(f"nothing limits its memory: {why}", found.evidence, basis=found.basis)
+    if found.amount is None:
+        return passed("a test container with its limits was stopped", found.evidence, basis=found.basis)
+    if found.amount >= total:
         return fail(
-            f"its memory limit of {binary(limit.amount)} is not below the host's {binary(total)}", evidence
+            f"its memory limit of {binary(found.amount)} is not below the host's {binary(total)}",
+            found.evidence,
         )
-    return passed(f"its memory is limited to {binary(limit.amount)}", evidence)
+    return passed(f"its memory is limited to {binary(found.amount)}", found.evidence, basis=found.basis)

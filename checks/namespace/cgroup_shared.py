@@ -5,16 +5,17 @@ The first process of the container is in the cgroup namespace of the host's PID 
 `/proc/PID/ns/cgroup` is the same, or the kernel has no cgroup namespaces (before Linux 4.6).
 
 ## Why it matters
-`/proc/self/cgroup` shows its real path, with the engine's name and the container's id, and a cgroup mount made
-inside begins at the host's root: with `release_agent` in it on v1, and every other container's limits.
+`/proc/self/cgroup` shows its real path, with the engine's name and the container's id, and a cgroup mount
+made inside begins at the host's root: with `release_agent` in it on v1, and every other container's limits.
 
 ## Remediation
 Give the container a cgroup namespace of its own.
 
-- docker: `--cgroupns=private`, or `"default-cgroupns-mode": "private"` in daemon.json (the default on cgroup v2)
+- docker: `--cgroupns=private`, or `"default-cgroupns-mode": "private"` in daemon.json (the default on cgroup
+  v2)
 - podman: `--cgroupns=private` (the default on cgroup v2)
 - compose: `cgroup: private`
-- Kubernetes: private on cgroup v2 since 1.25 with containerd 1.7 or CRI-O; move the node to v2
+- Kubernetes: private where the node runs cgroup v2
 - systemd-nspawn always makes one; bubblewrap: `--unshare-cgroup`
 
 ## When it is fine
@@ -39,5 +40,7 @@ def cgroup_shared(host: Host, container: Container) -> Outcome:
         Evidence(container.namespaces.cgroup.source, f"cgroup:[{theirs}]", f"not the host's cgroup:[{ours}]")
     ]
     if ours == theirs:
-        return fail("it is in the host's cgroup namespace and sees where it stands in the host's tree", evidence)
+        return fail(
+            "it is in the host's cgroup namespace and sees where it stands in the host's tree", evidence
+        )
     return passed("its cgroup namespace is its own", evidence)

@@ -33,5 +33,7 @@ def ipc_shared(host: Host, container: Container) -> Outcome:
     ours, theirs = require(host.namespaces.ipc), require(container.namespaces.ipc)
     evidence = [Evidence(container.namespaces.ipc.source, f"ipc:[{theirs}]", f"not the host's ipc:[{ours}]")]
     if ours == theirs:
-        return fail("it is in the host's IPC namespace: shared memory, semaphores and queues are common", evidence)
+        return fail(
+            "it is in the host's IPC namespace: shared memory, semaphores and queues are common", evidence
+        )
     return passed("its IPC namespace is its own", evidence)

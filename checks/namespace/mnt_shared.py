@@ -1,8 +1,8 @@
 """No mount namespace of its own.
 
 ## What it detects
-The first process of the container is in the host's mount namespace: the inode of `/proc/PID/ns/mnt` is that of
-the host's PID 1. What sets it apart is its root directory (chroot), or another namespace, alone.
+The first process of the container is in the host's mount namespace: the inode of `/proc/PID/ns/mnt` is that
+of the host's PID 1. What sets it apart is its root directory (chroot), or another namespace, alone.
 
 ## Why it matters
 Every mount that the host makes is the container's as well, and what it mounts the host sees. chroot(2) is no
@@ -23,9 +23,10 @@ A build root (schroot, debootstrap) whose programs are trusted as much as the ho
 - pivot_root(2)
 """
 
-from isoaudit import Container, Evidence, FactMissing, Host, Outcome, check, fail, passed, require
+from isoaudit import Container, Evidence, Host, Outcome, check, fail, passed, require
 from isoaudit.facts.processes import Reach, named, nearest
 from isoaudit.kernel.capability import bit
+from isoaudit.model import FactMissing
 
 
 @check(severity="high")
@@ -41,4 +42,6 @@ def mnt_shared(host: Host, container: Container) -> Outcome:
         holders = None
     if holders is None or holders.reach is not Reach.HELD:
         return fail(message, evidence)
-    return fail(f"{message}, and CAP_SYS_CHROOT leaves it: {named(holders.processes)}", evidence, severity="critical")
+    return fail(
+        f"{message}, and CAP_SYS_CHROOT leaves it: {named(holders.processes)}", evidence, severity="critical"
+    )

@@ -1,9 +1,9 @@
 """Containers share a namespace with each other.
 
 ## What it detects
-Another container of the scan is in the same namespace of some type: the inode under `/proc/PID/ns` is the same.
-Namespaces that are the host's do not count; `namespace-TYPE-shared` judges those. Containers of one pod share on
-purpose, which is information.
+Another container of the scan is in the same namespace of some type: the inode under `/proc/PID/ns` is the
+same. Namespaces that are the host's do not count; `namespace-TYPE-shared` judges those. Containers of one pod
+share on purpose, which is information.
 
 ## Why it matters
 A broken container reaches its neighbour through what they share: its processes (pid), its traffic and local
@@ -50,7 +50,9 @@ def peer_shared(host: Host, container: Container, peers: Peers) -> Outcome:
             continue
         sharers = peers.in_namespace(kind, theirs.value, container.key)
         if sharers:
-            evidence.append(Evidence(theirs.source, f"{kind}:[{theirs.value}]", "an inode of no other container"))
+            evidence.append(
+                Evidence(theirs.source, f"{kind}:[{theirs.value}]", "an inode of no other container")
+            )
         else:
             refused = refused or peers.unread.get(kind)
         for peer in sharers:

@@ -1,8 +1,9 @@
 """Process numbers inside and outside.
 
 ## What it detects
-Nothing that could be wrong. It shows for the container's processes the pid inside and the pid on the host, as the
-kernel keeps both: the `NSpid` line of `/proc/PID/status` has one number for each PID namespace, outermost first.
+Nothing that could be wrong. It shows for the container's processes the pid inside and the pid on the host, as
+the kernel keeps both: the `NSpid` line of `/proc/PID/status` has one number for each PID namespace, outermost
+first.
 
 ## Why it matters
 Who reads a log from inside, and who looks at the host, talk of the same process by different numbers.

@@ -2,12 +2,12 @@
 
 ## What it detects
 The first process of the container is in the PID namespace of the host's PID 1: the inode of
-`/proc/PID/ns/pid` is the same. The probe `signal-host` sends signal 0, which only asks for the permission, to a
-process of the host's.
+`/proc/PID/ns/pid` is the same. The probe `signal-host` sends signal 0, which only asks for the permission, to
+a process of the host's.
 
 ## Why it matters
-Processes inside see every process of the host with its command line, can signal those that run under the
-same user id, and with CAP_SYS_PTRACE read and change their memory. `/proc/1/root` is then the host's root.
+Processes inside see every process of the host with its command line, can signal those that run under the same
+user id, and with CAP_SYS_PTRACE read and change their memory. `/proc/1/root` is then the host's root.
 
 ## Remediation
 Start the container without the host's PID namespace.
@@ -18,8 +18,8 @@ Start the container without the host's PID namespace.
 - systemd-nspawn, bubblewrap: add `--unshare-pid` (bubblewrap); nspawn always makes one
 
 ## When it is fine
-Monitoring and debugging agents that must see all processes. Give them a read-only root, no capabilities and
-a user id of their own.
+Monitoring and debugging agents that must see all processes. Give them a read-only root, no capabilities and a
+user id of their own.
 
 ## References
 - pid_namespaces(7), kill(2)

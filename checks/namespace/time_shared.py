@@ -31,9 +31,13 @@ from isoaudit.facts.namespaces import missing_type
 def time_shared(host: Host, container: Container) -> Outcome:
     if missing_type(container.namespaces.time):
         evidence = [Evidence(container.namespaces.time.source, "no such file", "Linux 5.6 or newer")]
-        return fail("this kernel has no time namespaces: its monotonic and boot clocks are the host's", evidence)
+        return fail(
+            "this kernel has no time namespaces: its monotonic and boot clocks are the host's", evidence
+        )
     ours, theirs = require(host.namespaces.time), require(container.namespaces.time)
     evidence = [Evidence(container.namespaces.time.source, f"time:[{theirs}]", f"not the host's time:[{ours}]")]
     if ours == theirs:
-        return fail("it is in the host's time namespace: its monotonic and boot clocks are the host's", evidence)
+        return fail(
+            "it is in the host's time namespace: its monotonic and boot clocks are the host's", evidence
+        )
     return passed("its time namespace is its own", evidence)

@@ -2,13 +2,13 @@
 
 ## What it detects
 Nothing keeps a process of the container from clone(2) or unshare(2) with CLONE_NEWUSER. The probe
-`user-namespace-create` tries it in a twin. Without it: `user.max_user_namespaces` is 0, which binds everyone, root
-too; or `kernel.unprivileged_userns_clone` (Debian) is 0, which binds whoever has no CAP_SYS_ADMIN over the host;
-or a seccomp filter, whose content decides, is on every process.
+`user-namespace-create` tries it in a twin. Without it: `user.max_user_namespaces` is 0, which binds everyone,
+root too; or `kernel.unprivileged_userns_clone` (Debian) is 0, which binds whoever has no CAP_SYS_ADMIN over
+the host; or a seccomp filter, whose content decides, is on every process.
 
 ## Why it matters
-In a new user namespace any user has every capability over it, and so reaches kernel code that is otherwise for
-root alone: nf_tables, mount, overlayfs, traffic control. That was the first step of most local privilege
+In a new user namespace any user has every capability over it, and so reaches kernel code that is otherwise
+for root alone: nf_tables, mount, overlayfs, traffic control. That was the first step of most local privilege
 escalations of the last ten years.
 
 ## Remediation
@@ -28,7 +28,20 @@ Browsers, rootless engines and build tools that sandbox with user namespaces the
 - CVE-2021-31440, CVE-2022-0185, CVE-2022-25636, CVE-2023-32233, CVE-2024-1086
 """
 
-from isoaudit import Basis, Container, Evidence, Host, Known, Outcome, Reading, check, fail, passed, require, unknown
+from isoaudit import (
+    Basis,
+    Container,
+    Evidence,
+    Host,
+    Known,
+    Outcome,
+    Reading,
+    check,
+    fail,
+    passed,
+    require,
+    unknown,
+)
 from isoaudit.facts.confinement import matching
 from isoaudit.facts.processes import Reach, line_evidence, named, nearest
 from isoaudit.facts.status import SECCOMP_DISABLED, SECCOMP_FILTER
@@ -75,7 +88,8 @@ def _by_seccomp(host: Host, container: Container, most: Reading[str]) -> Outcome
     restrict = host.sysctl("kernel.apparmor_restrict_unprivileged_userns")
     if isinstance(restrict, Known) and restrict.value != "0":
         return unknown(
-            "AppArmor restricts user namespaces by profile: run the probe user-namespace-create", restrict.source
+            "AppArmor restricts user namespaces by profile: run the probe user-namespace-create",
+            restrict.source,
         )
     return fail(
         f"no seccomp filter and no setting keeps it from creating user namespaces: {named(free)}",

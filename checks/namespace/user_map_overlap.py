@@ -1,13 +1,14 @@
 """Containers' user namespaces map to the same host ids.
 
 ## What it detects
-The container has a user namespace of its own, and a range of `/proc/PID/uid_map` covers host uids that the map of
-another container's user namespace covers too. Containers that share one user namespace are judged by
+The container has a user namespace of its own, and a range of `/proc/PID/uid_map` covers host uids that the
+map of another container's user namespace covers too. Containers that share one user namespace are judged by
 `namespace-peer-shared`.
 
 ## Why it matters
 To the kernel the two run as the same users. A process that gets out of one owns the files of the other, may
-signal and trace its processes, and uses up the quotas that are counted by uid (inotify, keys, pending signals).
+signal and trace its processes, and uses up the quotas that are counted by uid (inotify, keys, pending
+signals).
 
 ## Remediation
 Give each container a range of host ids that no other one has.
@@ -18,7 +19,8 @@ Give each container a range of host ids that no other one has.
 - LXC: `lxc.idmap` with ranges that differ; systemd-nspawn: `--private-users=pick`
 
 ## When it is fine
-Containers of one tenant that trust each other; a container nested in another, whose range lies in its parent's.
+Containers of one tenant that trust each other; a container nested in another, whose range lies in its
+parent's.
 
 ## References
 - user_namespaces(7), subuid(5)
@@ -27,7 +29,19 @@ Containers of one tenant that trust each other; a container nested in another, w
 
 from itertools import islice
 
-from isoaudit import Container, Evidence, Host, Outcome, Peers, check, fail, not_applicable, passed, require, unknown
+from isoaudit import (
+    Container,
+    Evidence,
+    Host,
+    Outcome,
+    Peers,
+    check,
+    fail,
+    not_applicable,
+    passed,
+    require,
+    unknown,
+)
 
 _SHOWN = 4
 

@@ -26,9 +26,10 @@ Agents that report under the host's name and have no CAP_SYS_ADMIN.
 - CIS Docker Benchmark 1.6.0, 5.21
 """
 
-from isoaudit import Basis, Container, Evidence, FactMissing, Host, Known, Outcome, check, fail, passed, require
+from isoaudit import Basis, Container, Evidence, Host, Known, Outcome, check, fail, passed, require
 from isoaudit.facts.processes import Reach, named, nearest, set_evidence
 from isoaudit.kernel.capability import bit
+from isoaudit.model import FactMissing
 
 
 @check(severity="low")

@@ -148,6 +148,8 @@ class CgroupReader:
             wanted = self._v1_files(hierarchy.controllers) if hierarchy.version == 1 else self._v2_files(top)
             if wanted:
                 self._files.append((hierarchy, top, wanted))
+        self._mounted = {name for hierarchy, _, _ in self._files for name in hierarchy.controllers}
+        self._unified = any(hierarchy.version == 2 for hierarchy, _, _ in self._files)
         self._host_paths = {
             name: membership.path
             for membership in host_memberships
@@ -198,16 +200,15 @@ class CgroupReader:
 
     def _unmounted(self, memberships: tuple[Membership, ...]) -> dict[str, tuple[Reading[str], ...]]:
         """Refusals for hierarchies that the process is in, but that are mounted nowhere we can look."""
-        mounted = {name for hierarchy, _, _ in self._files for name in hierarchy.controllers}
-        v1 = {name for membership in memberships for name in membership.controllers}
         settings: dict[str, tuple[Reading[str], ...]] = {}
         for membership in memberships:
             files: tuple[str, ...]
             if membership.hierarchy:
-                files = self._v1_files(set(membership.controllers) - mounted)
-            elif membership.path == "/" or any(hierarchy.version == 2 for hierarchy, _, _ in self._files):
+                files = self._v1_files([name for name in membership.controllers if name not in self._mounted])
+            elif membership.path == "/" or self._unified:
                 continue  # nothing limits in the root
             else:
+                v1 = {name for one in memberships for name in one.controllers}
                 files = tuple(
                     file
                     for file in (*_V2_FILES, *(f"hugetlb.{size}.max" for size in self._sizes))

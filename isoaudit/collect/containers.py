@@ -40,14 +40,17 @@ class Named(NamedTuple):
 def identify(candidates: Iterable[Candidate], names: Names) -> tuple[Named, ...]:
     """Give every candidate a key: its name, else the beginning of its id, else its pid."""
     named = []
-    taken: dict[str, int] = {}
+    taken: set[str] = set()
     for candidate in candidates:
         made, image = names.complete(candidate.made, candidate.leader, candidate.start_time)
         wanted = made.name or made.id[:12] or f"pid-{candidate.leader}"
         if made.pod and made.name:
             wanted = f"{made.pod}/{made.name}"
-        taken[wanted] = taken.get(wanted, 0) + 1
-        key = wanted if taken[wanted] == 1 else f"{wanted}~{taken[wanted]}"
+        key, count = wanted, 1
+        while key in taken:
+            count += 1
+            key = f"{wanted}~{count}"
+        taken.add(key)
         identity = Identity(
             key,
             candidate.leader,
@@ -131,7 +134,7 @@ class ContainerReader:
         userland: Reading[Userland]
         try:
             try:
-                devices = Known(device_nodes(root, mounts.value), f"{source}/dev")
+                devices = Known(device_nodes(root), f"{source}/dev")
             except OSError as error:
                 devices = refused(error, f"{source}/dev")
             except HostilePathError as error:

@@ -10,7 +10,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from isoaudit.collect.process import ProcessDirectory, is_kernel_thread, start_time
+from isoaudit.collect.process import ProcessDirectory, is_kernel_thread
 from isoaudit.collect.tree import VanishedError, read_record, refused
 from isoaudit.facts import runtimes
 from isoaudit.facts.cgroup import Membership, parse_memberships
@@ -22,6 +22,8 @@ from isoaudit.model import Known, Reading, Unknown
 
 if TYPE_CHECKING:
     from isoaudit.collect.paths import Paths
+
+_ENDED = (errno.ENOENT, errno.ESRCH)
 
 
 class Candidate(NamedTuple):
@@ -104,7 +106,7 @@ def discover(paths: Paths, host: Namespaces, host_mounts: Reading[tuple[Mount, .
         if candidate is not None:
             candidates.append(candidate)
     candidates.sort(key=lambda one: (one.start_time, one.leader))
-    return Discovery(_fold(candidates), processes, hidden)
+    return Discovery(_nest(paths, host, _fold(candidates)), processes, hidden)
 
 
 def _group(paths: Paths, host: Namespaces) -> tuple[dict[tuple[str, str], list[int]], int, int]:
@@ -118,32 +120,76 @@ def _group(paths: Paths, host: Namespaces) -> tuple[dict[tuple[str, str], list[i
         if not entry.isdigit():
             continue
         processes += 1
-        base = f"{paths.proc}/{entry}"
         try:
-            mnt = os.readlink(f"{base}/ns/mnt")
-            if mnt != ours["mnt"]:
-                key = ("mnt", mnt)
-            else:
-                pid_namespace = os.readlink(f"{base}/ns/pid")
-                if pid_namespace != ours["pid"]:
-                    key = ("pid", pid_namespace)
-                else:
-                    root = os.readlink(f"{base}/root")
-                    if root == "/":
-                        continue
-                    key = ("root", root)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM):
-                continue  # it ended, or is a zombie: either way no longer inside anything
-            # Without root the namespaces of others are hidden, but their cgroups are not.
-            made = _by_cgroup(base)
-            if made is None:
-                # PID 1 is the host by definition, though some machines hide it from root itself.
-                hidden += entry != "1"
-                continue
-            key = ("cgroup", made)
-        groups.setdefault(key, []).append(int(entry))
+            found = _apart(paths, entry, ours)
+        except OSError:
+            # PID 1 is the host by definition, though some machines hide it from root itself; the kernel's own
+            # threads are nobody's.
+            hidden += entry != "1" and not _is_kernel_thread(paths, entry)
+            continue
+        if found is not None:
+            groups.setdefault(found[0], []).append(found[1])
+    # With hidepid= others' processes are not even listed: how many there are is not told, but PID 1 is one.
+    hidden += not os.path.exists(f"{paths.proc}/1")
     return groups, processes, hidden
+
+
+def _is_kernel_thread(paths: Paths, pid: str) -> bool:
+    try:
+        return is_kernel_thread(read_record(f"{paths.proc}/{pid}/stat"))
+    except OSError:
+        return False
+
+
+def _apart(paths: Paths, pid: str, ours: dict[str, str]) -> tuple[tuple[str, str], int] | None:
+    """What sets a process apart from the host, and the number to find it by; None where nothing does.
+
+    Raises:
+        OSError: it may not be looked into, and its cgroup names no container.
+    """
+    base = f"{paths.proc}/{pid}"
+    try:
+        if not ours["mnt"]:
+            raise PermissionError("the host's namespaces are not known")
+        key = _difference(base, ours)
+    except OSError as error:
+        if error.errno in _ENDED:
+            return _by_thread(base, ours)
+        # Without root the namespaces of others are hidden, but their cgroups are not.
+        made = _by_cgroup(base)
+        if made is None:
+            raise
+        key = "cgroup", made
+    return None if key is None else (key, int(pid))
+
+
+def _by_thread(base: str, ours: dict[str, str]) -> tuple[tuple[str, str], int] | None:
+    """As `_apart`, for a process that is gone, or whose first thread is, which leaves no namespaces to see.
+
+    A container could hide that way. /proc does not list threads, but shows each under its own number.
+    """
+    try:
+        threads = os.listdir(f"{base}/task")
+    except OSError:
+        return None
+    for thread in threads:
+        try:
+            key = _difference(f"{base}/task/{thread}", ours)
+        except OSError:
+            continue
+        return None if key is None else (key, int(thread))
+    return None
+
+
+def _difference(base: str, ours: dict[str, str]) -> tuple[str, str] | None:
+    mnt = os.readlink(f"{base}/ns/mnt")
+    if mnt != ours["mnt"]:
+        return "mnt", mnt
+    pid_namespace = os.readlink(f"{base}/ns/pid")
+    if pid_namespace != ours["pid"]:
+        return "pid", pid_namespace
+    root = os.readlink(f"{base}/root")
+    return None if root == "/" else ("root", root)
 
 
 def _by_cgroup(base: str) -> str | None:
@@ -167,7 +213,7 @@ def _candidate(
             status = Known(parse_status(read_record(path), path), path)
             members.append(Process(pid, status, _user_namespace(paths, pid)))
         except OSError as error:
-            if error.errno in (errno.EACCES, errno.EPERM):
+            if error.errno not in _ENDED:
                 members.append(Process(pid, refused(error, path)))
         except ValueError as error:
             members.append(Process(pid, Unknown(path, f"not understood: {error}")))
@@ -177,18 +223,19 @@ def _candidate(
             with ProcessDirectory(paths.proc, member.pid) as leader:
                 stat = leader.raw("stat")
                 if is_kernel_thread(stat):  # kdevtmpfs has mounts of its own
-                    return None
+                    continue
+                started = leader.start_time()
                 namespaces = leader.namespaces()
                 memberships = leader.read("cgroup", parse_memberships)
                 root = leader.read("mountinfo", lambda raw: mount_at(parse_mountinfo(raw), "/"))
         except (VanishedError, OSError):  # stat is readable by all as long as the process is there
             continue
         cgroup_paths = [m.path for m in memberships.value] if isinstance(memberships, Known) else []
-        made = _made(paths, host, member, members, cgroup_paths)
+        made = _made(paths, host, member, cgroup_paths)
         return Candidate(
             leader=member.pid,
-            start_time=start_time(stat),
-            processes=(member, *members[:position], *members[position + 1 :]),
+            start_time=started,
+            processes=tuple(members[position:]),  # those before it have ended
             namespaces=namespaces,
             memberships=memberships,
             made=made,
@@ -230,13 +277,14 @@ def _is_sandbox(
 ) -> bool:
     """Whether a group is a process of the host's with private mounts rather than a container.
 
-    It has the host's PID namespace and root filesystem, and no runtime's cgroup; or it is a systemd service.
+    It has the host's PID namespace, and no runtime's cgroup or monitor, and is a systemd service, or only
+    changed its root in the host's mounts (chroot(2)), or has the host's root filesystem.
     """
-    if made.id or made.runtime not in (runtimes.UNKNOWN, "unshare"):
+    if made.id or made.pod or made.runtime not in (runtimes.UNKNOWN, "unshare"):
         return False
     if same(host.pid, namespaces.pid) is False:
         return False
-    if runtimes.in_service(cgroup_paths):
+    if runtimes.in_service(cgroup_paths) or same(host.mnt, namespaces.mnt):
         return True
     return _same_root(host_mounts, root)
 
@@ -249,10 +297,8 @@ def _same_root(host_mounts: Reading[tuple[Mount, ...]], root: Reading[Mount | No
     return ours is not None and (ours.device, ours.root) == (root.value.device, root.value.root)
 
 
-def _made(
-    paths: Paths, host: Namespaces, leader: Process, members: list[Process], cgroup_paths: list[str]
-) -> runtimes.Made:
-    """The runtime: by cgroup where that is sure, else by the monitor above, else by what is in the group."""
+def _made(paths: Paths, host: Namespaces, leader: Process, cgroup_paths: list[str]) -> runtimes.Made:
+    """The runtime: by cgroup where that is sure, else by the monitor above, else by the process itself."""
     by_cgroup = runtimes.from_cgroup(cgroup_paths)
     by_monitor = _monitor(paths, host, leader)
     if by_monitor is not None:
@@ -263,15 +309,15 @@ def _made(
             by_cgroup.name or ("" if by_monitor.name == by_monitor.id and by_cgroup.id else by_monitor.name),
             by_cgroup.pod,
         )
-    if by_cgroup.runtime == runtimes.UNKNOWN and not by_cgroup.id:
-        for member in members:
-            if isinstance(member.status, Known) and member.pid != leader.pid:
-                made = runtimes.from_monitor(member.status.value.name, ())
-                if made is not None and made.runtime in ("unshare", "bubblewrap", "firejail"):
-                    return made
+    if by_cgroup == runtimes.Made() and isinstance(leader.status, Known):
+        itself = runtimes.from_monitor(leader.status.value.name, ())
+        if itself is not None and itself.runtime in _SELF_CONFINED:
+            return itself
     return by_cgroup
 
 
+# Tools that confine themselves too; the last two are the network helpers of rootless Podman.
+_SELF_CONFINED = ("unshare", "bubblewrap", "firejail", "slirp4netns", "pasta")
 _SAME_MOUNTS = ("unshare", "bwrap", "firejail")
 # Monitors that themselves live in private mounts: rootless Podman's, LXC's, nspawn's.
 _OWN_MOUNTS = (*_SAME_MOUNTS, "conmon", "lxc", "systemd-nspawn")
@@ -306,7 +352,7 @@ def _monitor(paths: Paths, host: Namespaces, leader: Process) -> runtimes.Made |
                 if mnt.value == inside and not comm.startswith(_SAME_MOUNTS):
                     continue
                 if same(host.mnt, mnt) is False and not comm.startswith(_OWN_MOUNTS):
-                    continue
+                    return None  # a process of the container that this one is nested in
                 arguments = above.raw("cmdline").decode("utf-8", "backslashreplace").rstrip("\0").split("\0")
         except (VanishedError, OSError):
             return None
@@ -320,20 +366,30 @@ def _fold(candidates: list[Candidate]) -> tuple[Candidate, ...]:
     """Put processes with private mounts inside a container back into it.
 
     A system container's services have mount namespaces of their own, but its PID namespace, and a cgroup at
-    or below its first process's. Containers that merely join a PID namespace have a cgroup elsewhere.
+    or below its first process's. Containers that merely join a PID namespace have an id or a cgroup elsewhere.
     """
     first_of: dict[int, Candidate] = {}
+    with_id: dict[str, Candidate] = {}
     for candidate in candidates:
         pid = candidate.namespaces.pid
         if isinstance(pid, Known) and _is_first(candidate.processes[0]):
             first_of.setdefault(pid.value, candidate)
+        if candidate.made.id:
+            with_id.setdefault(candidate.made.id, candidate)
     inside: dict[int, list[Process]] = {}
     kept = []
     for candidate in candidates:
-        pid = candidate.namespaces.pid
-        first = first_of.get(pid.value) if isinstance(pid, Known) else None
-        if first is not None and first is not candidate and not candidate.made.id and _below(candidate, first):
-            inside.setdefault(first.leader, []).extend(candidate.processes)
+        made, pid = candidate.made, candidate.namespaces.pid
+        if made.id:
+            # The namespaces of some of its processes may be hidden from us, which sets them apart as well.
+            owner = with_id[made.id]
+            belongs = same(owner.namespaces.pid, pid) is not False
+        else:
+            first = first_of.get(pid.value) if isinstance(pid, Known) else None
+            owner = first or candidate
+            belongs = _below(candidate, owner)
+        if owner is not candidate and belongs:
+            inside.setdefault(owner.leader, []).extend(candidate.processes)
         else:
             kept.append(candidate)
     return tuple(
@@ -342,6 +398,25 @@ def _fold(candidates: list[Candidate]) -> tuple[Candidate, ...]:
         else candidate
         for candidate in kept
     )
+
+
+def _nest(paths: Paths, host: Namespaces, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """Take from nested containers the id and name that their common cgroup gives to the outer one."""
+    outermost: dict[tuple[str, str], Candidate] = {}
+    named = []
+    for candidate in candidates:
+        made = candidate.made
+        outer = candidate
+        if made.id or made.name:
+            same_name = ("", made.id) if made.id else (made.runtime, made.name)
+            outer = outermost.setdefault(same_name, candidate)
+        if outer is not candidate and _below(candidate, outer):
+            monitor = _monitor(paths, host, candidate.processes[0])
+            inner = monitor if monitor is not None and not monitor.id else runtimes.Made()
+            named.append(candidate._replace(made=inner._replace(pod=made.pod)))
+        else:
+            named.append(candidate)
+    return tuple(named)
 
 
 def _is_first(process: Process) -> bool:

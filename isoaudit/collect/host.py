@@ -67,8 +67,6 @@ _KERNEL_FILES: tuple[str, ...] = (
     "/proc/sys/kernel/core_pattern",
     "/proc/sys/kernel/hotplug",
     "/proc/sys/kernel/modprobe",
-    "/sys/kernel/debug",
-    "/sys/kernel/tracing",
     "/sys/kernel/uevent_helper",
 )
 
@@ -102,7 +100,7 @@ def read_host(paths: Paths) -> HostReading:
     found = hierarchies(table, paths)
     sizes = _hugepage_sizes(paths)
     meminfo = read(f"{paths.proc}/meminfo", _meminfo)
-    sysctls, absent = _sysctls(paths)
+    sysctls, absent = _sysctls(paths, table)
     host = Host(
         hostname=read_line(f"{paths.proc}/sys/kernel/hostname"),
         kernel=read(f"{paths.proc}/sys/kernel/osrelease", lambda raw: parse_release(line(raw))),
@@ -214,7 +212,7 @@ def _selected(raw: bytes) -> str:
     raise ValueError("no word in brackets")
 
 
-def _sysctls(paths: Paths) -> tuple[dict[str, Reading[str]], frozenset[str]]:
+def _sysctls(paths: Paths, mounts: tuple[Mount, ...]) -> tuple[dict[str, Reading[str]], frozenset[str]]:
     """The settings, and which of them the kernel does not have."""
     readings: dict[str, Reading[str]] = {}
     absent = set()
@@ -222,6 +220,11 @@ def _sysctls(paths: Paths) -> tuple[dict[str, Reading[str]], frozenset[str]]:
     whole = os.path.isdir(f"{paths.proc}/sys/kernel")
     for name in SYSCTLS:
         path = f"{paths.proc}/sys/{name.replace('.', '/')}"
+        mount = mount_of(mounts, f"/proc/sys/{name.replace('.', '/')}")
+        if mount is not None and mount.fstype == "autofs":
+            # systemd mounts binfmt_misc for whoever looks there, which loads a module.
+            readings[name] = Unknown(path, f"{mount.target} is not mounted, and reading it would mount it")
+            continue
         try:
             readings[name] = Known(line(read_file(path)), path)
         except FileNotFoundError as error:
@@ -280,8 +283,8 @@ def _engine_sockets(
         if len(fields) == 8 and fields[7].startswith(b"/"):
             path = text(fields[7])
             engine = _ENGINE_SOCKETS.get(path.rpartition("/")[2])
-            # A path may hold a newline and so forge what looks like an entry: then flags are no number.
-            # 00010000 is __SO_ACCEPTCON: it listens.
+            # 00010000 is __SO_ACCEPTCON: it listens. A path may hold a newline and forge a whole entry, which
+            # can only add a socket, and counts only for a container that has that path mounted.
             if engine and fields[3] == b"00010000" and path not in sockets:
                 resolved = os.path.realpath(path) if paths.live else path
                 mount = mount_of(mounts, resolved)

@@ -10,7 +10,9 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from isoaudit.collect.tree import read_regular
+from isoaudit.collect.tree import read_file, read_regular, read_regular_fd
+from isoaudit.facts.mounts import HostMounts, parse_mountinfo
+from isoaudit.kernel import syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +27,8 @@ _ROOTLESS_STORAGE = ".local/share/containers/storage"
 _STORAGE_DRIVERS = ("overlay", "vfs", "btrfs", "zfs")
 _SHIM_STATE = "/run/containerd/io.containerd.runtime.v2.task"
 _OCI_STATES = (("runc", "/run/runc", "state.json"), ("crun", "/run/crun", "status"))
-_MOST = 16 << 20
+# A list of 5,000 containers; what JSON of this size can grow to in memory is bearable.
+_MOST = 4 << 20
 # Of Kubernetes' CRI runtimes, as annotations of the bundle: container, pod and namespace names, the image.
 _CRI = {
     "name": ("io.kubernetes.cri.container-name", "io.kubernetes.container.name"),
@@ -50,7 +53,7 @@ class Names:
         if made.id and not _ID.fullmatch(made.id):
             return made, image
         if made.runtime == "docker" and made.id:
-            name, image = self._from_docker(made.id)
+            name, image = self._from_docker(made.id, pid)
             made = made._replace(name=name or made.name)
         elif made.runtime == "podman" and made.id:
             name, image = self._from_podman(made.id)
@@ -61,19 +64,26 @@ class Names:
             made = self._from_oci(made, pid, start_time)
         return made, image
 
-    def _json(self, path: str) -> Any:
-        """A state file, or None: engines come and go, and a name is never worth failing for."""
+    def _json(self, path: str, below: str = "") -> Any:
+        """A state file, or None: engines come and go, and a name is never worth failing for.
+
+        Args:
+            path: of the file on the host.
+            below: a folder whose owner may have put links and mounts inside; none is followed.
+        """
         try:
+            if below:
+                return json.loads(_read_beneath(self._paths.host(below), path, _MOST))
             return json.loads(read_regular(self._paths.host(path), _MOST))
         except (OSError, ValueError, RecursionError):
             return None
 
-    def _from_docker(self, ident: str) -> tuple[str, str]:
+    def _from_docker(self, ident: str, pid: int) -> tuple[str, str]:
         if self._docker_roots is None:
             configured = self._json("/etc/docker/daemon.json")
             own = configured.get("data-root") if isinstance(configured, dict) else None
             self._docker_roots = ((own,) if isinstance(own, str) else ()) + _DOCKER_ROOTS
-        for root in self._docker_roots:
+        for root in (*self._docker_roots, *self._docker_root_of(ident, pid)):
             config = self._json(f"{root}/containers/{ident}/config.v2.json")
             if isinstance(config, dict):
                 inner = config.get("Config")
@@ -81,28 +91,43 @@ class Names:
                 return _string(config.get("Name")).lstrip("/"), _string(image)
         return "", ""
 
+    def _docker_root_of(self, ident: str, pid: int) -> Iterator[str]:
+        """Where a daemon with another --data-root keeps a container: it mounts files of its state inside."""
+        try:
+            inside = parse_mountinfo(read_file(f"{self._paths.proc}/{pid}/mountinfo"))
+            ours = parse_mountinfo(read_file(f"{self._paths.proc}/self/mountinfo"))
+        except (OSError, ValueError):
+            return
+        host = HostMounts(ours)
+        ending = f"/containers/{ident}/hostname"
+        for mount in inside:
+            if mount.target == "/etc/hostname" and mount.root.endswith(ending):
+                path = host.path(mount)
+                if path is not None and path.endswith(ending):
+                    yield path.removesuffix(ending)
+
     def _from_podman(self, ident: str) -> tuple[str, str]:
         if self._podman is None:
             self._podman = dict(self._podman_containers())
         return self._podman.get(ident, ("", ""))
 
     def _podman_containers(self) -> Iterator[tuple[str, tuple[str, str]]]:
-        storages = [*_PODMAN_STORAGES, f"/root/{_ROOTLESS_STORAGE}"]
+        storages = [("", storage) for storage in (*_PODMAN_STORAGES, f"/root/{_ROOTLESS_STORAGE}")]
         try:
             homes = sorted(os.listdir(self._paths.host("/home")))
         except OSError:
             homes = []
-        storages += [f"/home/{home}/{_ROOTLESS_STORAGE}" for home in homes]
-        for storage in storages:
+        storages += [(f"/home/{home}", _ROOTLESS_STORAGE) for home in homes]
+        for home, storage in storages:
             for driver in _STORAGE_DRIVERS:
-                listed = self._json(f"{storage}/{driver}-containers/containers.json")
+                listed = self._json(f"{storage}/{driver}-containers/containers.json", home)
                 for entry in listed if isinstance(listed, list) else ():
                     if not isinstance(entry, dict):
                         continue
                     names = entry.get("names")
                     try:
                         metadata = json.loads(_string(entry.get("metadata")) or "{}")
-                    except ValueError:
+                    except (ValueError, RecursionError):
                         metadata = {}
                     image = metadata.get("image-name") if isinstance(metadata, dict) else ""
                     first = names[0] if isinstance(names, list) and names else ""
@@ -157,4 +182,21 @@ class Names:
 
 
 def _string(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    # JSON may hold lone surrogates, which no output could encode.
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else ""
+
+
+def _read_beneath(folder: str, path: str, limit: int) -> bytes:
+    """Read a regular file of a user's folder, past no link and into no other mount, which could hang.
+
+    Raises:
+        OSError: the kernel's answer; ENOSYS before Linux 5.6.
+    """
+    root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+        resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_XDEV
+        fd = syscalls.openat2(root, os.fsencode(path), flags, resolve)
+    finally:
+        os.close(root)
+    return read_regular_fd(fd, limit)

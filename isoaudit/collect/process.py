@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, TypeVar
 
 from isoaudit.collect.tree import VanishedError, parsed, read_fd, refused
+from isoaudit.errors import UsageError
 from isoaudit.facts.namespaces import NO_SUCH_TYPE, TYPES, Namespaces, parse_link
 from isoaudit.model import Known, Unknown
 
@@ -26,6 +27,7 @@ class ProcessDirectory:
 
     Raises:
         VanishedError: there is no such process.
+        OSError: the kernel's answer: no more descriptors, or hidepid=1 shows the number and nothing else.
     """
 
     def __init__(self, proc: str, pid: int) -> None:
@@ -34,6 +36,8 @@ class ProcessDirectory:
         try:
             self.fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ESRCH):
+                raise
             raise VanishedError(self.path) from error
 
     def __enter__(self) -> ProcessDirectory:  # noqa: PYI034  typing.Self comes with Python 3.11
@@ -118,19 +122,30 @@ class ProcessDirectory:
             stat = self.raw("stat")
         except (OSError, VanishedError):
             return True
-        return stat[stat.rindex(b")") + 2 :][:1] in (b"Z", b"X")
+        return stat.rpartition(b") ")[2][:1] in (b"Z", b"X")
 
 
 def start_time(stat: bytes) -> int:
-    """Field 22 of /proc/PID/stat; the command before it may hold anything, closing brackets too."""
-    return int(stat[stat.rindex(b")") + 2 :].split(b" ", 20)[19])
+    """Field 22 of /proc/PID/stat, in clock ticks since boot.
 
-
-def parent(stat: bytes) -> int:
-    """Field 4 of /proc/PID/stat."""
-    return int(stat[stat.rindex(b")") + 2 :].split(b" ", 2)[1])
+    Raises:
+        UsageError: it is no stat file, which only a broken copy of /proc holds.
+    """
+    return _field(stat, 22)
 
 
 def is_kernel_thread(stat: bytes) -> bool:
-    """PF_KTHREAD in field 9 of /proc/PID/stat (include/linux/sched.h)."""
-    return bool(int(stat[stat.rindex(b")") + 2 :].split(b" ", 7)[6]) & 0x00200000)
+    """PF_KTHREAD in field 9 of /proc/PID/stat (include/linux/sched.h).
+
+    Raises:
+        UsageError: as `start_time`.
+    """
+    return bool(_field(stat, 9) & 0x00200000)
+
+
+def _field(stat: bytes, number: int) -> int:
+    # The command before may hold anything, closing brackets too; field 3 is the first one after it.
+    try:
+        return int(stat[stat.rindex(b")") + 2 :].split(b" ", number - 2)[number - 3])
+    except (ValueError, IndexError) as error:
+        raise UsageError(f"not a process's stat file: {stat[:200]!r}; is --proc right?") from error

@@ -38,7 +38,7 @@ def read_fd(fd: int, limit: int = LIMIT) -> bytes:
     Raises:
         OSError: the kernel's answer; EFBIG where there is more than `limit`.
     """
-    parts = []
+    parts: list[bytes] = []
     total = 0
     while True:
         part = os.read(fd, _CHUNK)
@@ -85,7 +85,15 @@ def read_regular(path: str, limit: int) -> bytes:
     Raises:
         OSError: the kernel's answer; EINVAL where it is no regular file, EFBIG where it is larger.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    return read_regular_fd(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), limit)
+
+
+def read_regular_fd(fd: int, limit: int) -> bytes:
+    """As `read_regular`, of a descriptor, which is closed.
+
+    Raises:
+        OSError: as `read_regular`.
+    """
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")

@@ -11,11 +11,12 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.facts.text import text
-from isoaudit.model import Known, Unknown
+from isoaudit.model import Basis, Evidence, Known, Unknown, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from isoaudit.facts.probe import ProbeAnswer
     from isoaudit.model import Reading
 
 # v1 spells "unlimited" as the largest page counter in bytes: LONG_MAX rounded down to the page size, for
@@ -140,11 +141,10 @@ class Cgroup(NamedTuple):
         path = self.path(controller)
         if path is not None:
             return Known(self._place(1, path, controller), _MEMBERSHIPS)
-        path = self.path("")
-        if path is None:
-            return Known(None, _MEMBERSHIPS)
-        if controller in V2_IMPLICIT:
-            return Known(self._place(2, path, ""), _MEMBERSHIPS)
+        unified = self.unified
+        if unified is None or controller in V2_IMPLICIT:
+            return Known(unified, _MEMBERSHIPS)
+        path = unified.path
         for reading in self.readings("cgroup.controllers"):
             if isinstance(reading, Unknown):
                 return reading
@@ -152,6 +152,12 @@ class Cgroup(NamedTuple):
                 return Known(self._place(2, path, ""), reading.source)
             path = path.rpartition("/")[0] or "/"
         return Known(None, "cgroup.controllers")
+
+    @property
+    def unified(self) -> Place | None:
+        """Its cgroup on v2; None where v2 is not mounted."""
+        path = self.path("")
+        return None if path is None else self._place(2, path, "")
 
     def _place(self, version: int, path: str, controller: str) -> Place:
         # The root cgroup, PID 1's, a slice and a login session hold the host's processes too.
@@ -284,6 +290,52 @@ def cpu_count(cgroup: Cgroup) -> Reading[Limit]:
     return tightest(joined, _cpu_max, "cpu.cfs_quota_us")
 
 
+def in_cpus(amount: float) -> str:
+    """A share of CPU time in words: "0.5 CPUs"."""
+    return "1 CPU" if amount == 1 else f"{amount:.4g} CPUs"
+
+
+class Bound(NamedTuple):
+    """Whether a resource is bounded: what the files say and what a probe found, together."""
+
+    bounded: bool
+    amount: float | None  # what the files say; None where they set no limit or could not be read
+    basis: Basis
+    evidence: tuple[Evidence, ...]
+
+
+def bound(limit: Reading[Limit], probe: Reading[ProbeAnswer], expected: str) -> Bound:
+    """Judge a limit by its files and by the probe that tried to pass it.
+
+    A probe that was stopped proves a limit, even one that no file showed. One that was not stopped proves that
+    there is none only where no file sets one: else it may have ended below the limit, or the limit does not
+    hold, which is another gap than having none.
+
+    Args:
+        limit: the effective limit.
+        probe: the answer of the probe for it.
+        expected: what evidence would have been fine.
+
+    Raises:
+        FactMissing: neither decides.
+    """
+    files = limit.value if isinstance(limit, Known) else None
+    evidence = [Evidence(files.source, files.observed, expected)] if files else []
+    amount = files.amount if files else None
+    if isinstance(probe, Unknown):
+        require(limit)
+        return Bound(amount is not None, amount, Basis.OBSERVED, tuple(evidence))
+    answer = probe.value
+    evidence.append(Evidence(probe.source, f"{answer.call} = {answer.answer}", "stopped by the limit"))
+    proven = amount is None or not answer.succeeded
+    return Bound(
+        not (proven and answer.succeeded),
+        amount,
+        Basis.PROVEN if proven else Basis.OBSERVED,
+        tuple(evidence),
+    )
+
+
 def hugetlb_bytes(cgroup: Cgroup, size: str) -> Reading[Limit]:
     """Effective limit of huge pages of a size ("2MB") in bytes (hugetlb.SIZE.limit_in_bytes, .max)."""
     if v1 := cgroup.readings(f"hugetlb.{size}.limit_in_bytes"):
@@ -299,11 +351,16 @@ _THROTTLES = (
     "io.max",
 )
 # Weights as a new cgroup has them (block/blk-cgroup.h, block/bfq-cgroup.c, cfq's last in Linux 4.20).
-_IO_WEIGHTS: dict[str, str] = {"blkio.weight": "500", "blkio.bfq.weight": "100", "io.weight": "default 100", "io.bfq.weight": "default 100"}
+_IO_WEIGHTS: dict[str, str] = {
+    "blkio.weight": "500",
+    "blkio.bfq.weight": "100",
+    "io.weight": "default 100",
+    "io.bfq.weight": "default 100",
+}
 
 
 def io_bound(cgroup: Cgroup) -> Reading[str]:
-    """The line that bounds block I/O: a throttle on any level, else a weight of its own; "" where there is none.
+    """The line that bounds block I/O: a throttle on any level, else a weight of its own; "" without either.
 
     A line of io.max may leave everything at "max"; a v1 throttle file is empty without a limit.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoaudit.facts.idmap import IDENTITY
-from isoaudit.facts.namespaces import INITIAL
+from isoaudit.facts.namespaces import INITIAL, missing_type
 from isoaudit.model import FactMissing, Known, require
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def own_user_namespace(container: Container) -> bool:
     inode decides; where an ordinary user may not read it, the id map does, which everybody may.
     """
     namespace = container.namespaces.user
+    if missing_type(namespace):
+        return False
     if isinstance(namespace, Known):
         return namespace.value != INITIAL["user"]
     return require(container.uid_map) != IDENTITY
@@ -63,8 +65,46 @@ def holds_over_host(container: Container, mask: int) -> tuple[Process, ...]:
     Raises:
         FactMissing: none is known to, and one could not be read.
     """
-    holders = holds(container, mask)
-    return () if not holders or own_user_namespace(container) else holders
+    found, missing = [], None
+    for process in holds(container, mask):
+        try:
+            if over_host(container, process):
+                found.append(process)
+        except FactMissing as error:
+            missing = missing or error
+    if missing and not found:
+        raise missing
+    return tuple(found)
+
+
+def over_host(container: Container, process: Process) -> bool:
+    """Whether what a process holds, it holds over the host: it is in the initial user namespace.
+
+    A neighbour of the first process can have made a user namespace of its own, as browsers and build tools do;
+    /proc/PID/status then shows it with every capability.
+
+    Raises:
+        FactMissing: its user namespace could not be read.
+    """
+    if process.pid == container.identity.pid or missing_type(container.namespaces.user):
+        return not own_user_namespace(container)
+    return require(process.user_namespace) == INITIAL["user"]
+
+
+def maps_host_root(container: Container) -> bool:
+    """Whether uid 0 of the host exists inside, so that a process may be or become it.
+
+    Where it does not, no set-user-ID file and no bug of the container's own makes anybody inside root outside.
+    """
+    return any(outside == 0 and length for _, outside, length in require(container.uid_map))
+
+
+def presumed(predicate: Callable[[Container], object], container: Container) -> bool:
+    """What a predicate says, or True, the worse, where it cannot tell: for severities, never for verdicts."""
+    try:
+        return bool(predicate(container))
+    except FactMissing:
+        return True
 
 
 def host_root_processes(container: Container) -> tuple[Process, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.model import Known, Unknown
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
     from isoaudit.model import Reading
 
+# Containers of one engine have one policy: it is parsed once for all of them.
+_POLICIES = 256
 _RULE = re.compile(r"([abc]) (\d+|\*):(\d+|\*) ([rwm]*)")
 BLOCK, CHARACTER = "b", "c"
 
@@ -52,6 +55,7 @@ class DeviceRule(NamedTuple):
         )
 
 
+@lru_cache(maxsize=_POLICIES)
 def parse_devices_list(value: str) -> tuple[DeviceRule, ...]:
     """Parse devices.list. A cgroup that allows everything shows `a *:* rwm`.
 
@@ -142,6 +146,7 @@ DEFAULT_NODES: frozenset[tuple[str, int, int]] = frozenset(
     }
 )
 _PTY_SLAVES = range(136, 144)  # UNIX98_PTY_SLAVE_MAJOR and the seven after it
+LOOP_MAJOR = 7
 
 # Character devices by number: (class, major, first minor, last minor). Misc minors are in
 # include/linux/miscdevice.h, majors in include/uapi/linux/major.h and Documentation/admin-guide/devices.txt.
@@ -149,24 +154,45 @@ _CLASSES: tuple[tuple[str, int, int, int], ...] = (
     ("memory", 1, 1, 2),  # mem, kmem
     ("memory", 1, 4, 4),  # port
     ("kmsg", 1, 11, 11),
-    ("console", 4, 0, 63),  # virtual consoles
+    ("console", 4, 0, 255),  # virtual consoles and serial lines
     ("console", 5, 1, 1),  # console
     ("console", 7, 0, 255),  # vcs: what stands on the screen
-    ("input", 13, 0, 1023),
-    ("gpu", 195, 0, 255),  # nvidia
-    ("gpu", 226, 0, 255),  # drm
-    ("fuse", 10, 229, 229),
-    ("kvm", 10, 232, 232),
-    ("tun", 10, 200, 200),
-    ("vhost", 10, 238, 238),  # vhost-net
-    ("vhost", 10, 241, 241),  # vhost-vsock
-    ("input", 10, 223, 223),  # uinput
-    ("input", 10, 239, 239),  # uhid
-    ("memory", 10, 144, 144),  # nvram
+    ("block", 9, 0, 255),  # st: tapes
     ("rtc", 10, 135, 135),
+    ("memory", 10, 144, 144),  # nvram
+    ("tun", 10, 200, 200),
+    ("input", 10, 223, 223),  # uinput
+    ("fuse", 10, 229, 229),
+    ("memory", 10, 231, 231),  # snapshot: the image that hibernation writes and resumes from
+    ("kvm", 10, 232, 232),
+    ("loop", 10, 237, 237),  # loop-control
+    ("vhost", 10, 238, 238),  # vhost-net
+    ("input", 10, 239, 239),  # uhid
+    ("vhost", 10, 241, 241),  # vhost-vsock
+    ("input", 13, 0, 1023),
+    ("block", 21, 0, 255),  # sg: SCSI commands to a disk, past its block device
+    ("block", 162, 0, 255),  # raw
+    ("gpu", 195, 0, 255),  # nvidia
+    ("memory", 202, 0, 0xFFFFF),  # cpu/N/msr: model-specific registers
+    ("gpu", 226, 0, 255),  # drm
+    ("console", 229, 0, 255),  # hvc: consoles of hypervisors
 )
-_LOOP_CONTROL = (10, 237)
-LOOP_MAJOR = 7
+# By the driver's name in /proc/devices, for majors that are given out at boot.
+_DRIVERS: dict[str, str] = {
+    "accel": "gpu",
+    "bsg": "block",  # SCSI commands
+    "hidraw": "input",
+    "kfd": "gpu",
+    "nvidia-caps": "gpu",
+    "nvidia-uvm": "gpu",
+    "nvme": "block",  # NVMe commands
+    "nvme-generic": "block",
+    "ptp": "rtc",
+    "rtc": "rtc",
+    "ttyAMA": "console",
+    "uio": "memory",  # a device's registers, and by DMA all memory
+    "usbmon": "input",  # every transfer on a USB bus, keyboards' among them
+}
 
 
 def classify(kind: str, major: int, minor: int, names: Iterable[tuple[str, int, str]] = ()) -> str:
@@ -186,15 +212,26 @@ def classify(kind: str, major: int, minor: int, names: Iterable[tuple[str, int, 
         return "loop" if major == LOOP_MAJOR else "block"
     if (kind, major, minor) in DEFAULT_NODES or major in _PTY_SLAVES:
         return "default"
-    if (major, minor) == _LOOP_CONTROL:
-        return "loop"
     for name, its_major, first, last in _CLASSES:
         if major == its_major and first <= minor <= last:
             return name
     for its_kind, its_major, name in names:
-        if its_kind == kind and its_major == major and name in ("rtc", "ptp"):
-            return "rtc"
+        if its_kind == kind and its_major == major and name in _DRIVERS:
+            return _DRIVERS[name]
     return "other"
+
+
+def sample_numbers(names: Iterable[tuple[str, int, str]]) -> tuple[tuple[str, int, int], ...]:
+    """One number of every class and driver: what to ask a policy about where no node says which.
+
+    Args:
+        names: the host's (kind, major, name) rows of /proc/devices.
+    """
+    samples = {(CHARACTER, major, first): None for _, major, first, _ in _CLASSES}
+    for kind, major, name in names:
+        if kind == BLOCK or name in _DRIVERS:
+            samples[kind, major, 0] = None
+    return tuple(samples)
 
 
 def parse_proc_devices(raw: bytes) -> tuple[tuple[str, int, str], ...]:

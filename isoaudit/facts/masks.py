@@ -1,8 +1,8 @@
 """What stands open of /proc and /sys inside a container, and who in there gets past the permissions.
 
-What engines mask is data (data/masks.json); what is masked is what the mount table says. A file of the kernel's
-can be reached through every mount of its filesystem, whatever its target: a second procfs undoes the masks of the
-first. /proc/sys goes by the host's uid 0 and by no capability (kernel/sysctl, fs/proc/proc_sysctl.c, test_perm).
+What engines mask is data (data/masks.json); what is masked is what the mount table says. A file of the
+kernel's can be reached through every mount of its filesystem, whatever its target: a second procfs undoes the
+masks of the first. /proc/sys goes by the host's uid 0 and by no capability (fs/proc/proc_sysctl.c, test_perm).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from isoaudit.facts.confinement import holds_over_host, host_root_processes
 from isoaudit.facts.idmap import IdRange
 from isoaudit.facts.lsm import parse_label
 from isoaudit.facts.mounts import mount_of, within
+from isoaudit.facts.processes import listed
 from isoaudit.kernel.capability import mask
 from isoaudit.model import SEVERITIES, Evidence, FactMissing, Known, Severity, require
 from isoaudit.resources import data
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
     from isoaudit.facts.probe import ProbeAnswer
 
 PROC, SYSFS, BINFMT = "proc", "sysfs", "binfmt_misc"
+_SHOWN, _LINES = 3, 8
 _COMPLAIN = frozenset({"complain", "unconfined", "prompt"})
 
 
 class KernelFile(NamedTuple):
-    """A file or folder that the kernel makes: its filesystem's type and its path from that filesystem's root."""
+    """A file or folder that the kernel makes: its filesystem's type and its path from that one's root."""
 
     fstype: str
     path: str
@@ -44,12 +46,12 @@ class MaskedPath(NamedTuple):
     severity: Severity  # of leaving it open
     note: str  # what is to be seen or done there
     engines: tuple[str, ...]  # whose newest default covers it
+    file: KernelFile  # where it lies within its filesystem
 
-    @property
-    def file(self) -> KernelFile:
-        """Where it lies within its filesystem."""
-        fstype, _, path = self.path[1:].partition("/")
-        return KernelFile(PROC if fstype == "proc" else SYSFS, f"/{path}")
+
+def _file(path: str) -> KernelFile:
+    tree, _, rest = path[1:].partition("/")
+    return KernelFile(PROC if tree == "proc" else SYSFS, f"/{rest}")
 
 
 class _Lists(NamedTuple):
@@ -63,7 +65,13 @@ def _lists() -> _Lists:
         document = json.load(file)
     masked, read_only = (
         tuple(
-            MaskedPath(row["path"], Severity(row["severity"]), row["note"], tuple(row["by"]))
+            MaskedPath(
+                row["path"],
+                Severity(row["severity"]),
+                row["note"],
+                tuple(row["by"]),
+                _file(row["path"]),
+            )
             for row in document[kind]
         )
         for kind in ("masked", "read_only")
@@ -84,38 +92,61 @@ def read_only_paths() -> tuple[MaskedPath, ...]:
 class MountTree:
     """A mount table by what each mount is attached to.
 
-    Names alone do not tell what one sees: a procfs that is mounted over /proc hides the masks below the first one,
-    which keep their targets in mountinfo.
+    Names alone do not tell what one sees: a procfs that is mounted over /proc hides the masks below the first
+    one, which keep their targets in mountinfo.
     """
 
     def __init__(self, mounts: Sequence[Mount]) -> None:
         self.mounts = mounts
         self._attached = {(mount.parent, mount.target): mount for mount in mounts}
+        self._of_type: dict[str, list[Mount]] = {}
+        for mount in mounts:
+            self._of_type.setdefault(mount.fstype, []).append(mount)
+        self._known: dict[str, Mount] = {}
         roots = [mount for mount in mounts if mount.target == "/"]
         ids = {mount.id for mount in roots}
         # Of the mounts at `/` the lowest is attached to something that this process cannot see.
-        lowest = [mount for mount in roots if mount.parent not in ids or mount.parent == mount.id]
-        self._root = lowest[0] if lowest else None
+        for mount in roots:
+            if mount.parent not in ids or mount.parent == mount.id:
+                self._known["/"] = self._top(mount, "/")
+                break
+
+    def of_type(self, fstype: str) -> Sequence[Mount]:
+        """The mounts of a filesystem's type, covered or not."""
+        return self._of_type.get(fstype, ())
 
     def at(self, path: str) -> Mount | None:
-        """The mount that a path lies on, as a process with this table sees it; None where the table is empty."""
-        if self._root is None:
+        """The mount that a path lies on, as a process with this table sees it; None where there is none."""
+        if "/" not in self._known:
             return mount_of(self.mounts, path)  # of a forged or cut table, the names are all there is
-        current = self._top(self._root, "/")
-        end = path.find("/", 1)
-        while path != "/":
-            current = self._top(current, path if end < 0 else path[:end])
-            if end < 0:
-                break
-            end = path.find("/", end + 1)
-        return current
+        return self._at(path)
+
+    def _at(self, path: str) -> Mount:
+        known = self._known.get(path)
+        if known is None:
+            known = self._top(self._at(path.rpartition("/")[0] or "/"), path)
+            self._known[path] = known
+        return known
 
     def _top(self, mount: Mount, target: str) -> Mount:
-        seen = {mount.id}
-        while (above := self._attached.get((mount.id, target))) and above.id not in seen:
-            seen.add(above.id)
+        above = self._attached.get((mount.id, target))
+        seen = {mount.id} if above else ()
+        while above and above.id not in seen:
+            seen = {*seen, above.id}
             mount = above
+            above = self._attached.get((mount.id, target))
         return mount
+
+
+_latest: tuple[Sequence[Mount], MountTree] = ((), MountTree(()))
+
+
+def tree_of(mounts: Sequence[Mount]) -> MountTree:
+    """The tree of a mount table. A dozen checks ask for the same one in a row: the latest is kept."""
+    global _latest  # noqa: PLW0603  one entry, compared by identity
+    if _latest[0] is not mounts:
+        _latest = (mounts, MountTree(mounts))
+    return _latest[1]
 
 
 class Place(NamedTuple):
@@ -146,11 +177,11 @@ class Place(NamedTuple):
 def places(tree: MountTree, file: KernelFile) -> tuple[Place, ...]:
     """Every path at which a file of the kernel's is not covered."""
     found = []
-    for mount in tree.mounts:
+    for mount in tree.of_type(file.fstype):
         # A procfs of processes only (subset=pid, Linux 5.8) has nothing else in it.
-        if mount.fstype != file.fstype or not within(file.path, mount.root) or _only_processes(mount):
+        if not within(file.path, mount.root) or _only_processes(mount):
             continue
-        rest = file.path[len(mount.root.rstrip("/")) :]
+        rest = file.path[len(mount.root.rstrip("/")) :].rstrip("/")
         path = f"{mount.target.rstrip('/')}{rest}" or "/"
         on = tree.at(path)
         if on is not None and on.id == mount.id:
@@ -158,17 +189,29 @@ def places(tree: MountTree, file: KernelFile) -> tuple[Place, ...]:
     return tuple(found)
 
 
+def shown(standing: Sequence[Place]) -> str:
+    """Places in one line, the shortest paths first; a container that sees the host's tree has dozens."""
+    paths = sorted({place.path for place in standing}, key=lambda path: (len(path), path))
+    return listed(paths[:_SHOWN], len(paths))
+
+
+def mount_evidence(container: Container, standing: Sequence[Place], expected: str) -> list[Evidence]:
+    """The lines of mountinfo by which places are seen, the shortest paths first, as many as help."""
+    ordered = sorted(standing, key=lambda place: (len(place.path), place.path))
+    lines = dict.fromkeys(place.line for place in ordered)
+    return [Evidence(container.mounts.source, line, expected) for line in list(lines)[:_LINES]]
+
+
 def _only_processes(mount: Mount) -> bool:
     return mount.fstype == PROC and "subset=pid" in mount.super_options
 
 
 def below(tree: MountTree, file: KernelFile) -> tuple[Place, ...]:
-    """Every mount that shows a part of a folder of the kernel's and not the folder itself, and is not covered."""
+    """Every uncovered mount that shows a part of a folder of the kernel's and not the folder itself."""
     return tuple(
         Place(mount.target, mount)
-        for mount in tree.mounts
-        if mount.fstype == file.fstype
-        and mount.root != file.path
+        for mount in tree.of_type(file.fstype)
+        if mount.root != file.path
         and within(mount.root, file.path)
         and (on := tree.at(mount.target)) is not None
         and on.id == mount.id
@@ -209,11 +252,6 @@ class Opening(NamedTuple):
     writers: tuple[Process, ...]  # who would get past the permissions; empty where there is no way in
 
     @property
-    def stands(self) -> bool:
-        """Whether something inside can write it."""
-        return bool(self.writers)
-
-    @property
     def reachable(self) -> bool:
         """Whether a writable mount shows it, or could."""
         return bool(self.places or self.mounting)
@@ -225,7 +263,7 @@ def opening(container: Container, *files: KernelFile) -> Opening:
     Raises:
         FactMissing: what was read does not decide.
     """
-    tree = MountTree(require(container.mounts))
+    tree = tree_of(require(container.mounts))
     writable = tuple(place for file in files for place in places(tree, file) if not place.mount.read_only)
     proof = mounting(container) if any(file.fstype != SYSFS for file in files) else None
     if not writable and proof is None:
@@ -269,7 +307,7 @@ def profile(container: Container) -> str:
 
 
 def behind_profile(severity: Severity | str, container: Container) -> Severity:
-    """A gap's severity, one step less where an LSM's profile may still stand in the way: its rules are not read."""
+    """A gap's severity; a step less where an LSM's profile, whose rules are not read, may stand in the way."""
     rank = SEVERITIES.index(Severity(severity))
     return SEVERITIES[min(rank + 1, len(SEVERITIES) - 1)] if profile(container) else SEVERITIES[rank]
 

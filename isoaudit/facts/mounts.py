@@ -3,6 +3,7 @@ r"""Mounts of a mount namespace (/proc/PID/mountinfo; proc_pid_mountinfo(5))."""
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.facts.text import text
@@ -31,6 +32,30 @@ class Mount(NamedTuple):
     def read_only(self) -> bool:
         """Whether writes through this mount fail with EROFS."""
         return "ro" in self.options or "ro" in self.super_options
+
+    @property
+    def peer_groups(self) -> tuple[str, ...]:
+        """The groups to whose other members what is mounted here propagates ("shared:7"): none, or one."""
+        return tuple(field for field in self.propagation if field.startswith("shared:"))
+
+    @property
+    def line(self) -> str:
+        """As mountinfo has it."""
+        return " ".join(
+            (
+                str(self.id),
+                str(self.parent),
+                self.device,
+                self.root,
+                self.target,
+                ",".join(self.options),
+                *self.propagation,
+                "-",
+                self.fstype,
+                self.source,
+                ",".join(self.super_options),
+            )
+        )
 
 
 def _unescape(raw: bytes) -> bytes:
@@ -120,29 +145,32 @@ def reachable(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
     what it is when something is mounted over it.
     """
     by_id = {mount.id: mount for mount in mounts}
-    targets: dict[int, set[str]] = {}  # of the mounts on each mount
+    targets: dict[int, set[str]] = defaultdict(set)  # of the mounts on each mount
     for mount in mounts:
-        targets.setdefault(mount.parent, set()).add(mount.target)
-
-    def covered(mount: Mount) -> bool:
-        return mount.target != "/" and mount.target in targets.get(mount.id, ())
+        targets[mount.parent].add(mount.target)
+    covered = {
+        ident
+        for ident, on_it in targets.items()
+        if ident in by_id and (target := by_id[ident].target) != "/" and target in on_it
+    }
 
     def cut_off(mount: Mount, parent: Mount) -> bool:
         """Whether the way from the parent's root to the mount leads into another mount first."""
         if mount.target == parent.target:
             return False
-        if covered(parent):
+        if parent.id in covered:
             return True
         siblings = targets[mount.parent]
-        above = mount.target
-        while len(siblings) > 1 and (above := above.rpartition("/")[0]):
-            if above in siblings:
-                return True
+        if len(siblings) > 1:
+            above = mount.target
+            while above := above.rpartition("/")[0]:
+                if above in siblings:
+                    return True
         return False
 
     arrived: dict[int, bool] = {}  # whether the way to a mount's root is open
     for mount in mounts:
-        # A loop and no recursion: a hostile table may be thousands of mounts deep.
+        # Parents mostly come first. A loop and no recursion: a hostile table may be thousands of mounts deep.
         chain: list[int] = []
         link = mount
         while link.id not in arrived:
@@ -151,11 +179,14 @@ def reachable(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
                 arrived[link.id] = True
             elif cut_off(link, parent):
                 arrived[link.id] = False
+            elif parent.id in arrived:
+                arrived[link.id] = arrived[parent.id]
             else:
                 chain.append(link.id)
                 link = parent
-        arrived.update(dict.fromkeys(chain, arrived[link.id]))
-    return tuple(mount for mount in mounts if arrived[mount.id] and not covered(mount))
+        for ident in chain:
+            arrived[ident] = arrived[link.id]
+    return tuple([mount for mount in mounts if arrived[mount.id] and mount.id not in covered])
 
 
 class HostMounts:
@@ -166,8 +197,15 @@ class HostMounts:
     """
 
     def __init__(self, mounts: Sequence[Mount]) -> None:
-        self.mounts = mounts
         self.root = mount_at(mounts, "/")
+        self.procfs = frozenset(mount.device for mount in mounts if mount.fstype == "proc")
+        self.peer_groups = frozenset(group for mount in mounts for group in mount.peer_groups)
+        # Numbers of the block devices that are mounted; a filesystem without one has major number 0.
+        self.disks = tuple(
+            (int(major), int(minor))
+            for major, _, minor in sorted({tuple(mount.device.partition(":")) for mount in mounts})
+            if major != "0"
+        )
         self._on: dict[str, list[Mount]] = {}
         for mount in reachable(mounts):
             self._on.setdefault(mount.device, []).append(mount)
@@ -200,3 +238,12 @@ def path_below(mount: Mount, path_on_device: str) -> str:
     """Where a path within a mount's filesystem is seen; the path must lie within the mount's root."""
     rest = path_on_device[len(mount.root) :].lstrip("/") if mount.root != "/" else path_on_device.lstrip("/")
     return f"{mount.target.rstrip('/')}/{rest}" if rest else mount.target
+
+
+def writable(mounts: Sequence[Mount], *fstypes: str) -> tuple[Mount, ...]:
+    """The mounts of some filesystem types that can be reached and written."""
+    found = [mount for mount in mounts if mount.fstype in fstypes and not mount.read_only]
+    if not found:
+        return ()
+    seen = {mount.id for mount in reachable(mounts)}
+    return tuple(mount for mount in found if mount.id in seen)

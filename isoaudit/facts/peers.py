@@ -96,10 +96,10 @@ class Peers:
     def overlapping(
         self, ranges: Iterable[IdRange], but: Collection[int]
     ) -> Iterator[tuple[Peer, tuple[int, int]]]:
-        """One container of each user namespace but the initial one whose map covers some of the host ids of `ranges`, and which.
+        """The host ids that maps have in common: one container of each user namespace but the initial one.
 
         Args:
-            ranges: a user namespace's map.
+            ranges: the map to compare with.
             but: the inodes of user namespaces to leave out.
         """
         return self._ranges.overlapping(ranges, but)

@@ -39,11 +39,10 @@ class Nearest(NamedTuple):
     processes: tuple[Process, ...]
 
 
-def _reach(status: Status, mask: int) -> Reach | None:
+def _reach(status: Status, mask: int) -> Reach:
+    """For a process that has the capability in some set."""
     if (status.cap_effective | status.cap_permitted) & mask:
         return Reach.HELD
-    if not (status.cap_bounding | status.cap_inheritable) & mask:
-        return None
     # What a file gives is intersected with what the process had (cap_bprm_creds_from_file, commoncap.c).
     if isinstance(status.no_new_privs, Known) and status.no_new_privs.value:
         return Reach.KEPT
@@ -83,8 +82,15 @@ def nearest(container: Container, mask: int) -> Nearest | None:
         if isinstance(reading, Unknown):
             missing = missing or FactMissing(reading.source, reading.reason)
             continue
-        reach = _reach(reading.value, mask)
-        if reach is None or (best is not None and reach > best):
+        status = reading.value
+        # Most processes have it in no set, and thirty checks ask of each.
+        if (
+            not (status.cap_bounding | status.cap_effective | status.cap_permitted | status.cap_inheritable)
+            & mask
+        ):
+            continue
+        reach = _reach(status, mask)
+        if best is not None and reach > best:
             continue
         try:
             if not over_host(container, process):

@@ -80,7 +80,7 @@ def features_between(older: Series, newer: Series) -> tuple[str, ...]:
 
 
 def systemd_floor(version: int) -> Series | None:
-    """The oldest series that a version of systemd supports as a host of its service manager; None: not known."""
+    """The oldest series that a version of systemd supports as a service manager; None where not known."""
     found = None
     for since, kernel in _table().systemd:
         if version >= since:

@@ -32,25 +32,25 @@ _ID = r"(?P<id>[0-9a-f]{64})"
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (runtime, re.compile(pattern))
     for runtime, pattern in (
-        ("cri-o", rf"[/:]crio[-:]{_ID}(\.scope)?(?=/|$)"),
-        ("containerd", rf"[/:]cri-containerd[-:]{_ID}(\.scope)?(?=/|$)"),
-        ("containerd", rf"[/:]nerdctl[-:]{_ID}(\.scope)?(?=/|$)"),
-        ("podman", rf"/libpod-(payload-)?{_ID}(\.scope)?(?=/|$)"),
-        ("buildkit", r"/buildkit/(?P<id>[0-9a-z]+)(?=/|$)"),
-        ("docker", rf"/docker-{_ID}\.scope(?=/|$)"),
-        ("docker", rf"/docker/{_ID}(?=/|$)"),
+        ("cri-o", rf"[/:]crio[-:]{_ID}(\.scope)?(?=/|\Z)"),
+        ("containerd", rf"[/:]cri-containerd[-:]{_ID}(\.scope)?(?=/|\Z)"),
+        ("containerd", rf"[/:]nerdctl[-:]{_ID}(\.scope)?(?=/|\Z)"),
+        ("podman", rf"/libpod-(payload-)?{_ID}(\.scope)?(?=/|\Z)"),
+        ("buildkit", r"/buildkit/(?P<id>[0-9a-z]+)(?=/|\Z)"),
+        ("docker", rf"/docker-{_ID}\.scope(?=/|\Z)"),
+        ("docker", rf"/docker/{_ID}(?=/|\Z)"),
         ("lxc", r"/lxc\.payload[./](?P<name>[^/]+)"),
         ("lxc", r"^/lxc/(?P<name>[^/]+)"),
-        ("flatpak", r"/app-flatpak-(?P<name>[^/]+?)-\d+\.scope(?=/|$)"),
-        ("snap", r"/snap\.(?P<name>[^/]+?)(-[0-9a-f-]{36})?\.(scope|service)(?=/|$)"),
-        ("libvirt-lxc", r"/machine-lxc\\x2d\d+\\x2d(?P<name>[^/]+)\.scope(?=/|$)"),
+        ("flatpak", r"/app-flatpak-(?P<name>[^/]+?)-\d+\.scope(?=/|\Z)"),
+        ("snap", r"/snap\.(?P<name>[^/]+?)(-[0-9a-f-]{36})?\.(scope|service)(?=/|\Z)"),
+        ("libvirt-lxc", r"/machine-lxc\\x2d\d+\\x2d(?P<name>[^/]+)\.scope(?=/|\Z)"),
         # QEMU gets a machine's scope and private mounts, and is a process of the host's all the same.
-        ("systemd-nspawn", r"/machine-(?!(qemu|lxc)\\x2d)(?P<name>[^/]+)\.scope(?=/|$)"),
-        ("systemd-nspawn", r"/systemd-nspawn@(?P<name>[^/]+)\.service(?=/|$)"),
-        (UNKNOWN, rf"/{_ID}(?=/|$)"),  # under a parent of one's own the id is all that is left
+        ("systemd-nspawn", r"/machine-(?!(qemu|lxc)\\x2d)(?P<name>[^/]+)\.scope(?=/|\Z)"),
+        ("systemd-nspawn", r"/systemd-nspawn@(?P<name>[^/]+)\.service(?=/|\Z)"),
+        (UNKNOWN, rf"/{_ID}(?=/|\Z)"),  # under a parent of one's own the id is all that is left
     )
 )
-_KUBERNETES = re.compile(r"[/-]kubepods.*?[/-]pod([0-9a-f_-]{32,36})(?:\.slice)?[/:]")
+_POD = re.compile(r"[/-]pod([0-9a-f_-]{32,36})(?:\.slice)?[/:]")
 _UNIT_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 
 
@@ -58,7 +58,7 @@ def from_cgroup(paths: Iterable[str]) -> Made:
     """What the cgroup paths of a process tell; a path with an id wins over one without, in any hierarchy."""
     lone = Made()
     for path in dict.fromkeys(paths):  # v1 says the same for most hierarchies
-        pods = _KUBERNETES.findall(path)
+        pods = _POD.findall(path) if "kubepods" in path else ()
         made = _deepest(path)._replace(pod=pods[-1].replace("_", "-") if pods else "")
         if made.runtime != UNKNOWN:
             return made
@@ -81,7 +81,9 @@ def _deepest(path: str) -> Made:
 
 def _name(component: str) -> str:
     r"""A name as it was before systemd made a unit's of it: `\x2d` is a hyphen."""
-    return text(_UNIT_ESCAPE.sub(lambda m: bytes([int(m[1], 16)]), component.encode("utf-8", "backslashreplace")))
+    return text(
+        _UNIT_ESCAPE.sub(lambda m: bytes([int(m[1], 16)]), component.encode("utf-8", "backslashreplace"))
+    )
 
 
 def in_service(paths: Iterable[str]) -> bool:
@@ -143,6 +145,8 @@ _SIMPLE_MONITORS: tuple[tuple[str, str], ...] = (
     ("firejail", "firejail"),
     ("unshare", "unshare"),
     ("starter", "apptainer"),
+    ("slirp4netns", "slirp4netns"),
+    ("pasta", "pasta"),
     ("runc", "runc"),
     ("crun", "crun"),
     ("isoaudit", "isoaudit"),

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from isoaudit.facts.text import text
 
-_ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
+_ASSIGNMENT = re.compile(rb"([A-Z][A-Z0-9_]*)=(.*)")
+_BACKSLASH = re.compile(rb"\\(.)")
 _LEADING = re.compile(r"[0-9]{1,9}")
 _SERIES = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
 
@@ -37,7 +38,7 @@ class Userland(NamedTuple):
 
     @property
     def silent(self) -> bool:
-        """Whether nothing in it depends on the kernel as far as one can see: an image with a static program."""
+        """Whether it shows nothing that depends on the kernel, as an image of one static program does."""
         return not (self.distribution or self.libc or self.systemd_version or self.elf)
 
     @property
@@ -56,11 +57,19 @@ class Userland(NamedTuple):
 def parse_os_release(raw: bytes) -> dict[str, str]:
     """The assignments of os-release, unquoted; other lines are passed over, as os-release(5) wants."""
     fields = {}
-    for entry in text(raw).splitlines():
+    for entry in raw.splitlines():
         match = _ASSIGNMENT.fullmatch(entry.strip())
         if match:
             key, value = match.groups()
-            if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+            quote = value[:1] if len(value) >= 2 and value[:1] == value[-1:] else b""
+            if quote in (b'"', b"'"):
                 value = value[1:-1]
-            fields[key] = re.sub(r"\\(.)", r"\1", value)
+            if quote != b"'":  # as in a shell, nothing is special between single ones
+                value = _BACKSLASH.sub(rb"\1", value)
+            fields[text(key)] = text(value)
     return fields
+
+
+def first_is_systemd(name: str) -> bool:
+    """Whether a first process of that name is systemd's service manager, which names itself (core/main.c)."""
+    return name == "systemd"

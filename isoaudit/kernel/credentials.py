@@ -97,27 +97,39 @@ def set_no_new_privs() -> None:
     syscalls.call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def become(uids: tuple[int, int, int], gids: tuple[int, int, int], sets: CapabilitySets) -> None:
-    """Take on ids and capability sets, and leave all supplementary groups.
-
-    Args:
-        uids: real, effective, saved, as this user namespace counts.
-        gids: likewise.
-        sets: no more than this thread has; must hold CAP_SETUID, CAP_SETGID and CAP_SETPCAP when called.
+def take_ids(uids: tuple[int, int, int], gids: tuple[int, int, int]) -> None:
+    """Take on ids (real, effective, saved) and leave all supplementary groups, and keep every capability.
 
     Raises:
-        OSError: what the kernel answered.
+        OSError: EPERM; CAP_SETUID or CAP_SETGID is lacking. EINVAL; this user namespace has no such id.
     """
     now = permitted()
-    # Inheritable may only take from the bounding set, so it comes first.
-    capset(now, now, sets.inheritable)
-    for number in _numbers(known_capabilities() & ~sets.bounding):
-        syscalls.call("prctl", _PR_CAPBSET_DROP, number, 0, 0, 0)
     syscalls.call("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
     syscalls.call("setgroups", 0, None)
     syscalls.call("setresgid", *gids)
     syscalls.call("setresuid", *uids)
     syscalls.call("prctl", _PR_SET_KEEPCAPS, 0, 0, 0, 0)
+    # The change from uid 0 has emptied the effective set alone.
+    capset(now, now, 0)
+
+
+def become(uids: tuple[int, int, int], gids: tuple[int, int, int], sets: CapabilitySets) -> None:
+    """Take on ids and capability sets for good, and leave all supplementary groups.
+
+    Args:
+        uids: real, effective, saved, as this user namespace counts.
+        gids: likewise.
+        sets: no more than this thread has; it must hold CAP_SETUID, CAP_SETGID and CAP_SETPCAP so far.
+
+    Raises:
+        OSError: what the kernel answered.
+    """
+    take_ids(uids, gids)
+    now = permitted()
+    # Inheritable may only grow from the bounding set, so it comes first.
+    capset(now, now, sets.inheritable)
+    for number in _numbers(known_capabilities() & ~sets.bounding):
+        syscalls.call("prctl", _PR_CAPBSET_DROP, number, 0, 0, 0)
     capset(sets.effective, sets.permitted, sets.inheritable)
     for number in _numbers(sets.ambient):
         syscalls.call("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number, 0, 0)

@@ -75,7 +75,10 @@ def read_notes(read: Callable[[int, int], bytes]) -> Notes:
 def _range(read: Callable[[int, int], bytes], offset: int, size: int) -> bytes:
     if offset > _FARTHEST - size:
         raise ValueError("an offset lies beyond what a file can have")
-    return read(offset, size)
+    content = read(offset, size)
+    if len(content) < size:
+        raise ValueError("a part of it lies beyond its end")
+    return content
 
 
 def _program_header(table: bytes, at: int, order: str, *, wide: bool) -> tuple[int, int, int, int]:

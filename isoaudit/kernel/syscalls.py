@@ -15,13 +15,14 @@ from typing import NamedTuple
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
-# From 5.1 on, new system calls have one number on all architectures but alpha.
+# From 5.1 on, new system calls have one number everywhere, to which alpha and MIPS add an offset.
 _OPENAT2 = 437
 _PIDFD_OPEN = 434
 
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 
@@ -190,6 +191,4 @@ def call(name: str, *arguments: object) -> int:
     Raises:
         OSError: what the kernel answered; ENOSYS where the machine is in no table here.
     """
-    return syscall(
-        number(name), *[ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
-    )
+    return syscall(number(name), *[ctypes.c_long(one) if isinstance(one, int) else one for one in arguments])

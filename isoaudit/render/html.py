@@ -13,7 +13,7 @@ import re
 import shlex
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -26,30 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from isoaudit.registry import Catalogue, Page
-
-    class Source(Protocol):
-        """What is needed of a report."""
-
-        @property
-        def tool(self) -> dict[str, Any]: ...
-        @property
-        def scan(self) -> dict[str, Any]: ...
-        @property
-        def host(self) -> dict[str, Any]: ...
-        @property
-        def containers(self) -> list[dict[str, Any]]: ...
-        @property
-        def summary(self) -> dict[str, Any]: ...
-        @property
-        def escape_paths(self) -> list[dict[str, Any]]: ...
-        def findings(self) -> Iterator[dict[str, Any]]: ...
-
+    from isoaudit.report import Report
 
 # Up to here every finding stands in its container's section with message and evidence; above, the sections
 # refer to the groups, so that 60,000 findings stay below 6 MB.
 _MOST_IN_FULL = 10_000
 _MOST_NAMES_INLINE = 6
 _MOST_NAMES = 40  # more are given as ranges of numbers
+_MOST_ROWS = 20  # of different evidence; more are folded
 _SHORTEST_ID = 12  # a shorter one could be part of any word
 
 _ORDER = {severity.value: rank for rank, severity in enumerate(SEVERITIES)}
@@ -120,7 +104,7 @@ def prose(text: str) -> Markup:
     return Markup("".join(html))  # noqa: S704  every part went through escape
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Target:
     """A subject: the host has the number 0, containers count from 1 in the order of the report."""
 
@@ -134,9 +118,9 @@ class Target:
         """Text with placeholders for what is this container's own, so that alike evidence is alike."""
         if self.container is None:
             return text
-        text = text.replace(f"/proc/{self.container['pid']}/", "/proc/‹pid›/")
+        text = text.replace(f"/proc/{self.container['pid']}/", "/proc/[pid]/")
         ident = self.container["id"]
-        return text.replace(ident, "‹id›") if ident and len(ident) >= _SHORTEST_ID else text
+        return text.replace(ident, "[id]") if ident and len(ident) >= _SHORTEST_ID else text
 
 
 class Item(NamedTuple):
@@ -179,11 +163,6 @@ class Group:
     def has_evidence(self) -> bool:
         """Whether there is any."""
         return any(self.sightings)
-
-    @property
-    def is_generic(self) -> bool:
-        """Whether placeholders are shown."""
-        return any("‹" in item.source for sighting in self.sightings.values() for item in sighting.shown)
 
     def add(self, target: Target, finding: Mapping[str, Any]) -> None:
         """One more subject of which the same is true."""
@@ -249,18 +228,29 @@ class Subject:
     """One subject's section."""
 
     target: Target
-    rows: dict[str, list[Row]]  # in full, by outcome or by severity where it failed
     counts: Counter[str]  # of closable gaps by severity, and of other outcomes
+    # By the same words: findings in full, or in a large report links to their groups.
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    links: dict[str, list[Markup]] = field(default_factory=dict)
 
     @property
     def container(self) -> dict[str, Any]:
         """Its entry in the report."""
         return self.target.container or {}
 
+    def listed(self, place: str) -> Markup:
+        """Its links of one place, as one text."""
+        return Markup(" ").join(self.links[place])
+
     @property
     def worst(self) -> str:
         """The worst closable gap; empty where there is none."""
         return next((severity for severity in _ORDER if self.counts[severity]), "")
+
+
+def _count(number: int, noun: str) -> str:
+    """A number and its noun, with the thousands apart."""
+    return count(number, noun).replace(str(number), f"{number:,}", 1)
 
 
 def _rank(severity: str) -> int:
@@ -276,6 +266,8 @@ def _kind(finding: Mapping[str, Any]) -> str:
     return str(finding["outcome"])
 
 
+_OUTCOMES = ("pass", "not-applicable", "unknown", "error")
+_ALIKE = ("check", "severity", "basis", "message", "remediation")  # what findings of one group have in common
 _GROUPED = ("gap", "inherent", "unknown", "error", "waived")
 
 
@@ -287,15 +279,18 @@ class _Index:
         catalogue: for titles and pages.
     """
 
-    def __init__(self, report: Source, catalogue: Catalogue | None) -> None:
+    def __init__(self, report: Report, catalogue: Catalogue | None) -> None:
         host = Target(0, "host", "the host", "host-findings")
         self.targets = [host, *(_target(n, c) for n, c in enumerate(report.containers, 1))]
-        self.subjects = {(t.container is not None, t.key): Subject(t, {}, Counter()) for t in self.targets}
+        self.subjects = {(t.container is not None, t.key): Subject(t, Counter()) for t in self.targets}
         self.bases: Counter[tuple[str, str]] = Counter()
         self.totals: Counter[str] = Counter()
         self.checks: set[str] = set()
         self.by_fingerprint: dict[tuple[str, str], str] = {}
-        self._groups: dict[str, dict[tuple[str, ...], Group]] = {kind: {} for kind in _GROUPED}
+        judged = sum(number for name, number in report.summary.items() if name in _OUTCOMES)
+        self.full = judged + sum(report.summary["fail"].values()) <= _MOST_IN_FULL
+        self._links: dict[tuple[str, str], Markup] = {}
+        self._groups: dict[str, dict[tuple[Any, ...], Group]] = {kind: {} for kind in _GROUPED}
         self._pages = {check.id: check.page for check in catalogue.checks} if catalogue else {}
         for finding in report.findings():
             self._add(finding)
@@ -315,13 +310,22 @@ class _Index:
             self.bases[severity, finding["basis"]] += 1
         place = severity if kind == "gap" else kind
         subject.counts[place] += 1
-        subject.rows.setdefault(place, []).append(Row(finding, anchor))
+        if self.full:
+            subject.rows.setdefault(place, []).append(Row(finding, anchor))
+        else:
+            subject.links.setdefault(place, []).append(self._link(check, anchor))
+
+    def _link(self, check: str, anchor: str) -> Markup:
+        link = self._links.get((check, anchor))
+        if link is None:
+            form = Markup('<a href="#{0}">{1}</a>') if anchor else Markup("{1}")
+            link = self._links[check, anchor] = form.format(anchor, visible(check))
+        return link
 
     def _group(self, kind: str, finding: dict[str, Any]) -> Group:
         groups = self._groups[kind]
-        key = tuple(
-            str(finding[name]) for name in ("check", "severity", "basis", "message", "remediation", "waiver")
-        )
+        waiver = finding["waiver"] and str(finding["waiver"])
+        key = (*(finding[name] for name in _ALIKE), waiver)
         if key not in groups:
             groups[key] = Group(f"{kind[0]}{len(groups) + 1}", finding)
         return groups[key]
@@ -352,7 +356,7 @@ class _Index:
         else:
             listed = Markup('numbers <a href="#walls">{}</a>').format(_ranges(targets))
         return Markup("<details><summary>{}</summary>{}</details>").format(
-            count(len(targets), "container" if len(inside) == len(targets) else "subject"), listed
+            _count(len(targets), "container" if len(inside) == len(targets) else "subject"), listed
         )
 
     def title(self, check: str) -> str:
@@ -435,11 +439,11 @@ def _spans(columns: Iterable[Column]) -> dict[str, int]:
 
 
 _LEADS = {
-    "critical": "Isolation is broken: a critical gap gives the host, or another container's data, with no bug needed.",
-    "high": "A wall is missing: a high gap lets a container see, signal or alter others, or is one step from the host.",
-    "medium": "The walls between containers stand, but others can be starved or much attack surface is open.",
-    "low": "The walls stand; what is left are leaks of information and missing hardening.",
-    "info": "The walls stand; what is left is worth knowing.",
+    "critical": "Isolation is broken: a critical gap leads to the host or to another container's data.",
+    "high": "A wall is missing: others can be seen, signalled or altered, or the host is one step away.",
+    "medium": "No critical or high gap was found; others can be starved, or much attack surface is open.",
+    "low": "No gap above low severity was found; what is left are leaks of information and missing hardening.",
+    "info": "No gap above info was found; what is left is worth knowing.",
 }
 
 
@@ -465,10 +469,11 @@ def _tally(index: _Index) -> str:
         by_severity[severity] += number
     parts = ", ".join(f"{by_severity[severity]:,} {severity}" for severity in _ORDER if by_severity[severity])
     hit = sum(1 for subject in index.subjects.values() if subject.worst and subject.target.number)
-    where = f"in {hit:,} of {count(len(index.targets) - 1, 'container')}" if hit else ""
+    judged = sum(1 for target in index.targets if target.container and not target.container.get("vanished"))
+    where = f"in {hit:,} of {_count(judged, 'container')}" if hit else ""
     if index.subjects[False, "host"].worst:
         where = f"{where} and on the host" if where else "on the host"
-    return f"{count(gaps, 'gap')} {where}: {parts}."
+    return f"{_count(gaps, 'gap')} {where}: {parts}."
 
 
 _HOST_LABELS = {
@@ -521,13 +526,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        visible=visible, prose=prose, ranges=_ranges, count=count, shell=shlex.join, grouped="{:,}".format
+        visible=visible, prose=prose, ranges=_ranges, count=_count, shell=shlex.join, grouped="{:,}".format
     )
     made.globals["tone"] = tone
     return made
 
 
-def render(report: Source, catalogue: Catalogue | None) -> Iterator[str]:
+def render(report: Report, catalogue: Catalogue | None) -> Iterator[str]:
     """Draw a report.
 
     Args:
@@ -556,7 +561,7 @@ def render(report: Source, catalogue: Catalogue | None) -> Iterator[str]:
             subjects=list(index.subjects.values()),
             vanished=[target for target in index.targets if (target.container or {}).get("vanished")],
             areas=sorted({check.partition("-")[0] for check in index.checks}),
-            full=sum(index.totals.values()) <= _MOST_IN_FULL,
+            full=index.full,
             columns=columns,
             spans=_spans(columns),
             level=level,
@@ -564,6 +569,7 @@ def render(report: Source, catalogue: Catalogue | None) -> Iterator[str]:
             tally=_tally(index),
             severities=tuple(_ORDER),
             bases=_BASES,
+            most_rows=_MOST_ROWS,
             style=style,
             style_hash=style_hash,
             script=script,

@@ -29,16 +29,23 @@ _STYLES = {
 _BASES = {"proven": ("●", "green"), "observed": ("○", ""), "inferred": ("◌", "dim")}
 _MOST_NAMES = 3
 _MOST_UNKNOWN = 12
+_LONGEST = 220  # characters of a message
 
 
 class _Gap(NamedTuple):
-    """Alike findings of one check, and whose they are."""
+    """Findings of one check that are alike but for names and numbers, and whose they are."""
 
     check: str
     severity: str
     basis: str
-    message: str
+    messages: list[str]
     subjects: list[str]
+
+    @property
+    def message(self) -> str:
+        """What the gap is; of many, the first says it for all."""
+        more = len(set(self.messages)) - 1
+        return f"{self.messages[0]} (others alike)" if more else self.messages[0]
 
 
 def render(report: Report, *, width: int, color: bool, quiet: bool = False) -> str:
@@ -70,7 +77,8 @@ def render(report: Report, *, width: int, color: bool, quiet: bool = False) -> s
     if not quiet:
         _unknowns(console, findings)
     _footer(console, report, findings, quiet=quiet)
-    return stream.getvalue()
+    # Tables pad their last column to the width of the terminal.
+    return "\n".join(line.rstrip() for line in stream.getvalue().split("\n"))
 
 
 def _heading(report: Report) -> Text:
@@ -131,16 +139,19 @@ def _containers(report: Report, findings: list[dict[str, Any]]) -> Table:
 
 
 def _group(findings: Iterable[dict[str, Any]]) -> list[_Gap]:
-    groups: dict[tuple[str, str, str, str], _Gap] = {}
+    groups: dict[tuple[str, str, str], _Gap] = {}
     for finding in findings:
-        key = (finding["severity"], finding["check"], finding["basis"], finding["message"])
-        gap = groups.get(key)
-        if gap is None:
-            severity, check, basis, message = key
-            gap = groups[key] = _Gap(check, severity, basis, message, [])
+        key = (finding["check"], finding["severity"], finding["basis"])
+        gap = groups.setdefault(key, _Gap(*key, [], []))
+        gap.messages.append(finding["message"])
         gap.subjects.append(finding["subject"]["key"])
     order = {severity.value: rank for rank, severity in enumerate(SEVERITIES)}
     return sorted(groups.values(), key=lambda gap: (order[gap.severity], gap.check, -len(gap.subjects)))
+
+
+def _clip(message: str) -> str:
+    """A message that keeps its gap a line or two; the whole stands in every other format."""
+    return message if len(message) <= _LONGEST else f"{message[: _LONGEST - 1]}…"
 
 
 def _names(subjects: list[str]) -> str:
@@ -167,7 +178,7 @@ def _gaps(console: Console, findings: list[dict[str, Any]]) -> None:
                 Text(mark, style=style),
                 Text(gap.check),
                 *who,
-                Text(visible(gap.message)),
+                Text(_clip(visible(gap.message))),
             )
         console.print(table)
         console.print()

@@ -318,8 +318,6 @@ KERNEL_FILES = {
     "/sys/devices/virtual/powercap": False,
     "/sys/firmware": True,
     "/sys/fs/selinux": False,
-    "/sys/kernel/debug": True,
-    "/sys/kernel/tracing": True,
     "/sys/kernel/uevent_helper": False,
 }
 

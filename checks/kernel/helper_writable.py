@@ -1,0 +1,148 @@
+"""A file that names what the kernel runs as root is writable.
+
+## What it detects
+- `kernel-core-pattern-writable`: `/proc/sys/kernel/core_pattern`, run when a process dumps core
+- `kernel-modprobe-path-writable`: `/proc/sys/kernel/modprobe`, run when a module is asked for
+- `kernel-uevent-helper-writable`: `/sys/kernel/uevent_helper` or `/proc/sys/kernel/hotplug`, run for every
+  device event, on kernels that have it
+- `kernel-binfmt-writable`: binfmt_misc's `register`, which names interpreters for programs of the whole host
+
+Each fails where this kernel has the file, a writable mount shows it inside (or a probe proved that the
+container can make such a mount) and a process may write it: uid 0 of the host, whatever its capabilities.
+
+## Why it matters
+The kernel starts these programs as root in the host's own namespaces. One write and one crash, module request,
+device event or program start later, code of the container's choice runs on the host.
+
+## Remediation
+Keep /proc/sys and /sys read-only inside, or give the container a user namespace of its own.
+
+- docker: leave out `--privileged` and `--security-opt systempaths=unconfined`, and mount neither /proc nor /sys
+- podman: leave out `--security-opt unmask=…`
+- Kubernetes: `privileged: false`, `securityContext.procMount: Default`, no hostPath on /proc or /sys
+- LXC: `lxc.mount.auto = proc:mixed sys:ro`
+- systemd: `ProtectKernelTunables=yes`
+
+## When it is fine
+Never in a container. An image that registers binfmt_misc interpreters for builds is a part of the host.
+
+## References
+- core(5), "Piping core dumps to a program"
+- Documentation/admin-guide/sysctl/kernel.rst: core_pattern, modprobe, hotplug
+- Documentation/admin-guide/binfmt-misc.rst
+"""
+
+from typing import NamedTuple
+
+from isoaudit import (
+    Basis,
+    Container,
+    Host,
+    Known,
+    Outcome,
+    Unknown,
+    Variant,
+    fail,
+    family,
+    passed,
+    require,
+)
+from isoaudit.facts.masks import (
+    BINFMT,
+    PROC,
+    SYSFS,
+    KernelFile,
+    behind_profile,
+    may_mount,
+    mount_evidence,
+    opening,
+    shown,
+    unless,
+)
+from isoaudit.facts.processes import named
+
+
+class _Helper(NamedTuple):
+    """One way to name what the kernel runs: its files by where the host has what tells that they exist."""
+
+    name: str
+    files: dict[str, KernelFile]
+
+
+_VARIANTS = (
+    Variant(
+        "core_pattern_writable",
+        "critical",
+        "The core dump handler is writable",
+        _Helper(
+            "core_pattern", {"/proc/sys/kernel/core_pattern": KernelFile(PROC, "/sys/kernel/core_pattern")}
+        ),
+    ),
+    Variant(
+        "modprobe_path_writable",
+        "critical",
+        "The module loader's path is writable",
+        _Helper(
+            "the path of modprobe", {"/proc/sys/kernel/modprobe": KernelFile(PROC, "/sys/kernel/modprobe")}
+        ),
+    ),
+    Variant(
+        "uevent_helper_writable",
+        "critical",
+        "The device event helper is writable",
+        _Helper(
+            "uevent_helper",
+            {
+                "/sys/kernel/uevent_helper": KernelFile(SYSFS, "/kernel/uevent_helper"),
+                "/proc/sys/kernel/hotplug": KernelFile(PROC, "/sys/kernel/hotplug"),
+            },
+        ),
+    ),
+    Variant(
+        "binfmt_writable",
+        "critical",
+        "Program interpreters of the host are writable",
+        _Helper("binfmt_misc", {"/proc/sys/fs/binfmt_misc": KernelFile(BINFMT, "/register")}),
+    ),
+)
+
+
+@family(_VARIANTS)
+def helper_writable(host: Host, container: Container, *, variant: Variant) -> Outcome:
+    helper: _Helper = variant.value
+    there = {path: host.has(path) for path in helper.files}
+    # What could not be looked for may be there.
+    files = [
+        file for path, file in helper.files.items() if isinstance(there[path], Unknown) or require(there[path])
+    ]
+    if not files:
+        return passed(f"this kernel has no {helper.name}")
+    way = opening(container, *files)
+    if not way.reachable:
+        hint = (
+            "; its CAP_SYS_ADMIN may make a mount that does, which no probe tried"
+            if may_mount(container)
+            else ""
+        )
+        return passed(f"no writable mount inside shows {helper.name}{hint}")
+    evidence = mount_evidence(container, way.places, "a read-only mount")
+    if not way.writers:
+        return passed(
+            f"{helper.name} is writable to the host's uid 0 only, as which nothing inside runs", evidence
+        )
+    if not any(isinstance(reading, Known) and reading.value for reading in there.values()):
+        for reading in there.values():
+            require(reading)
+    if way.places:
+        by = f"{named(way.writers)}{unless(container)}"
+        return fail(
+            f"what the kernel runs as root can be set at {shown(way.places)} by {by}",
+            evidence,
+            severity=behind_profile(variant.severity, container),
+        )
+    return fail(
+        f"{helper.name} is covered, but {named(way.writers)} can make a fresh mount, where it is not",
+        [way.mounting] if way.mounting else [],
+        basis=Basis.PROVEN,
+        remediation="Take CAP_SYS_ADMIN away, or give it a user namespace of its own.",
+    )

@@ -1,0 +1,1 @@
+"""What makes test containers: by system calls alone (`native`)."""

@@ -1,0 +1,161 @@
+"""The command line as its users have it, on this kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+from support.live import Process, isoaudit
+
+from isoaudit.resources import data
+
+Spawn = Callable[..., Process]
+
+
+@pytest.fixture
+def contained(spawn: Spawn) -> int:
+    """The pid of a bare container's first process."""
+    return spawn(
+        "unshare", "--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--mount-proc", "sleep", "1000"
+    ).child("sleep")
+
+
+def test_report_is_by_the_schema(contained: int) -> None:
+    run = isoaudit("scan", "--host", "-f", "json", "--include-sandboxes")
+    assert run.code == 0, run.err
+    jsonschema.validate(run.report, json.loads(Path(data("report.schema.json")).read_text()))
+    assert any(entry["pid"] == contained for entry in run.report["containers"])
+    assert run.report["summary"]["error"] == 0
+    assert run.err == ""
+
+
+def test_several_formats_at_once(contained: int, tmp_path: Path) -> None:
+    run = isoaudit("scan", "--host", "-f", "text,html,json", "-o", str(tmp_path))
+    assert run.code == 0, run.err
+    assert "cgroup-memory-unlimited" in run.out
+    document = json.loads((tmp_path / "isoaudit-report.json").read_text())
+    assert document["schema"] == "isoaudit/report/1"
+    assert (tmp_path / "isoaudit-report.html").read_text().startswith("<!doctype html>")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["isoaudit-report.html", "isoaudit-report.json"]
+
+
+def test_gate(contained: int) -> None:
+    target = ("container", str(contained), "--probes", "none", "-f", "json")
+    assert isoaudit(*target).code == 0
+    failed = isoaudit(*target, "--fail-on", "high")
+    assert failed.code == 10
+    assert failed.report["summary"]["gate"] == "failed"
+    passed = isoaudit(*target, "--fail-on", "critical", "--select", "cgroup-memory-unlimited")
+    assert passed.code == 0
+    assert passed.report["summary"]["gate"] == "passed"
+
+
+def test_collect_judge_and_render_agree_with_a_scan(contained: int, tmp_path: Path) -> None:
+    snapshot, saved = tmp_path / "snapshot.json", tmp_path / "report.json"
+    assert isoaudit("collect", str(contained), "--probes", "none", "-o", str(snapshot)).code == 0
+    judged = isoaudit("judge", str(snapshot), "-f", "json")
+    direct = isoaudit("container", str(contained), "--probes", "none", "-f", "json")
+    assert judged.report["findings"] == direct.report["findings"]
+    saved.write_text(direct.out)
+    assert isoaudit("render", str(saved), "-f", "json").report == direct.report
+    assert isoaudit("render", str(saved), "-f", "html").out.startswith("<!doctype html>")
+
+
+def test_a_host_process_is_no_container() -> None:
+    run = isoaudit("container", str(os.getpid()))
+    assert run.code == 3
+    assert run.out == ""
+    assert run.err.count("\n") == 1
+    assert "in no container" in run.err
+
+
+def test_no_such_container() -> None:
+    for target in ("4194304999", "no-such-name"):
+        run = isoaudit("container", target)
+        assert (run.code, run.out) == (3, "")
+        assert run.err.count("\n") == 1
+
+
+def test_an_ambiguous_name(spawn: Spawn) -> None:
+    for _ in range(2):
+        spawn("unshare", "--mount", "--pid", "--fork", "--mount-proc", "sleep", "1000").child("sleep")
+    rows = json.loads(isoaudit("list", "--json").out)
+    assert len([row for row in rows if row["runtime"] == "unshare"]) >= 2
+
+
+def test_an_ordinary_user_passes_nothing_that_it_did_not_read(contained: int, tmp_path: Path) -> None:
+    run = isoaudit(
+        "scan", "--host", "-f", "json", user="nobody", env={**os.environ, "HOME": "/nonexistent"}, cwd="/"
+    )
+    assert run.code == 0, run.err
+    report = run.report
+    assert report["scan"]["complete"] is False
+    assert report["scan"]["probes"] == "none"
+    assert any("run isoaudit as root" in notice for notice in report["scan"]["notices"])
+
+
+def test_a_container_that_ends_in_the_middle_is_reported(spawn: Spawn) -> None:
+    """Containers come and go while scans run: no error, no traceback, every one judged or vanished."""
+    churn = subprocess.Popen(
+        [
+            "sh",
+            "-c",
+            "while :; do unshare --mount --pid --fork --mount-proc sleep 0.02; done",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + 6
+        while time.monotonic() < end:
+            run = isoaudit("scan", "--host", "-f", "json", "--probes", "none")
+            assert run.code == 0, run.err
+            assert run.report["summary"]["error"] == 0
+            for entry in run.report["containers"]:
+                judged = [f for f in run.report["findings"] if f["subject"]["key"] == entry["key"]]
+                assert bool(judged) is not bool(entry.get("vanished")), entry
+    finally:
+        churn.kill()
+        churn.wait()
+
+
+def test_ctrl_c_leaves_nothing(contained: int, tmp_path: Path) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "isoaudit", "scan", "--host", "-f", "html,json", "-o", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(0.6)
+    running.send_signal(2)
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode in (0, 130)
+    assert "Traceback" not in errors
+    if running.returncode == 130:
+        assert list(tmp_path.iterdir()) == []
+    assert not list(Path("/sys/fs/cgroup").glob("*/isoaudit-*"))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion(shell: str) -> None:
+    run = isoaudit("--show-completion", shell)
+    assert run.code == 0, run.err
+    assert "isoaudit" in run.out.lower()
+
+
+def test_demo_audits_its_own_and_removes_them(tmp_path: Path) -> None:
+    run = isoaudit("demo", cwd=tmp_path)
+    assert run.code == 0, run.err
+    document = json.loads((tmp_path / "isoaudit-report.json").read_text())
+    keys = {entry["key"]: entry for entry in document["containers"]}
+    assert len([key for key in keys if "hardened" in key or "default" in key or "gaps" in key]) >= 3
+    rows = json.loads(isoaudit("list", "--json").out)
+    assert not [row for row in rows if row["runtime"] == "isoaudit"]
+    assert not list(Path("/sys/fs/cgroup").glob("*/isoaudit-*"))

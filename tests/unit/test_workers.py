@@ -1,0 +1,44 @@
+"""Work in forked processes: all results, in order, or an error."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from isoaudit.errors import IsoauditError
+from isoaudit.workers import spread
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 50])
+def test_results_come_in_order(workers: int) -> None:
+    assert list(spread(lambda n: (n, "x" * 200_000), range(7), workers)) == [
+        (n, "x" * 200_000) for n in range(7)
+    ]
+
+
+def test_a_slow_worker_holds_nobody_up() -> None:
+    def work(number: int) -> int:
+        time.sleep(0.2 if number == 0 else 0)
+        return number
+
+    assert list(spread(work, range(6), 2)) == list(range(6))
+
+
+def test_a_worker_that_dies_is_an_error() -> None:
+    def work(number: int) -> int:
+        if number == 3:
+            os._exit(1)
+        return number
+
+    with pytest.raises(IsoauditError, match="ended early"):
+        list(spread(work, range(6), 2))
+
+
+def test_nothing_is_left_behind() -> None:
+    results = spread(lambda n: n, range(100), 2)
+    assert next(results) == 0
+    results.close()  # type: ignore[attr-defined]
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

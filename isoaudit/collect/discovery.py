@@ -10,7 +10,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from isoaudit.collect.process import ProcessDirectory, is_kernel_thread
+from isoaudit.collect.process import ProcessDirectory, is_kernel_thread, start_time
 from isoaudit.collect.tree import VanishedError, read_record, refused
 from isoaudit.facts import runtimes
 from isoaudit.facts.cgroup import Membership, parse_memberships
@@ -224,14 +224,14 @@ def _candidate(
                 stat = leader.raw("stat")
                 if is_kernel_thread(stat):  # kdevtmpfs has mounts of its own
                     continue
-                started = leader.start_time()
+                started = start_time(stat)
                 namespaces = leader.namespaces()
                 memberships = leader.read("cgroup", parse_memberships)
-                root = leader.read("mountinfo", lambda raw: mount_at(parse_mountinfo(raw), "/"))
+                cgroup_paths = [m.path for m in memberships.value] if isinstance(memberships, Known) else []
+                made = _made(paths, host, member, cgroup_paths)
+                sandbox = _is_sandbox(host, host_mounts, namespaces, leader, made, cgroup_paths)
         except (VanishedError, OSError):  # stat is readable by all as long as the process is there
             continue
-        cgroup_paths = [m.path for m in memberships.value] if isinstance(memberships, Known) else []
-        made = _made(paths, host, member, cgroup_paths)
         return Candidate(
             leader=member.pid,
             start_time=started,
@@ -239,7 +239,7 @@ def _candidate(
             namespaces=namespaces,
             memberships=memberships,
             made=made,
-            sandbox=_is_sandbox(host, host_mounts, namespaces, root, made, cgroup_paths),
+            sandbox=sandbox,
         )
     return None
 
@@ -271,7 +271,7 @@ def _is_sandbox(
     host: Namespaces,
     host_mounts: Reading[tuple[Mount, ...]],
     namespaces: Namespaces,
-    root: Reading[Mount | None],
+    leader: ProcessDirectory,
     made: runtimes.Made,
     cgroup_paths: list[str],
 ) -> bool:
@@ -286,7 +286,8 @@ def _is_sandbox(
         return False
     if runtimes.in_service(cgroup_paths) or same(host.mnt, namespaces.mnt):
         return True
-    return _same_root(host_mounts, root)
+    # The mount table is the longest file that a process has: it is read for those few that come this far.
+    return _same_root(host_mounts, leader.read("mountinfo", lambda raw: mount_at(parse_mountinfo(raw), "/")))
 
 
 def _same_root(host_mounts: Reading[tuple[Mount, ...]], root: Reading[Mount | None]) -> bool:

@@ -104,11 +104,9 @@ class RootDirectory:
     def _root_mount(self) -> Mount:
         """The mount that the root lies on. In a chroot its own table may not show it, but ours does."""
         ident = _mount_id(self.fd)
-        if ident in self._by_id:
-            return self._by_id[ident]
-        for mount in _our_mounts():
-            if mount.id == ident and not may_block(mount):
-                return mount
+        found = self._by_id.get(ident) or next((ours for ours in _our_mounts() if ours.id == ident), None)
+        if found is not None and not self.may_block(found):
+            return found
         raise HostilePathError("its root is on a mount that its mount table does not show")
 
     def may_block(self, mount: Mount) -> bool:

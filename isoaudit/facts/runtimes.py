@@ -47,6 +47,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         # QEMU gets a machine's scope and private mounts, and is a process of the host's all the same.
         ("systemd-nspawn", r"/machine-(?!(qemu|lxc)\\x2d)(?P<name>[^/]+)\.scope(?=/|\Z)"),
         ("systemd-nspawn", r"/systemd-nspawn@(?P<name>[^/]+)\.service(?=/|\Z)"),
+        ("isoaudit", r"/isoaudit-\d+-\d+-[0-9a-f]{8}/(?P<name>[^/]+)"),  # its own test containers
         (UNKNOWN, rf"/{_ID}(?=/|\Z)"),  # under a parent of one's own the id is all that is left
     )
 )

@@ -136,6 +136,16 @@ _X86_64 = {
     "setresuid": 117,
     "settimeofday": 164,
     "sethostname": 170,
+    "ptrace": 101,
+    "init_module": 175,
+    "delete_module": 176,
+    "kexec_load": 246,
+    "add_key": 248,
+    "request_key": 249,
+    "keyctl": 250,
+    "setns": 308,
+    "finit_module": 313,
+    "bpf": 321,
 }
 _GENERIC = {
     "mknodat": 33,
@@ -153,6 +163,16 @@ _GENERIC = {
     "setresuid": 147,
     "settimeofday": 170,
     "sethostname": 161,
+    "ptrace": 117,
+    "init_module": 105,
+    "delete_module": 106,
+    "kexec_load": 104,
+    "add_key": 217,
+    "request_key": 218,
+    "keyctl": 219,
+    "setns": 268,
+    "finit_module": 273,
+    "bpf": 280,
 }
 _SHARED = {"fsopen": 430, "fsconfig": 431, "fsmount": 432, "clone3": 435}
 _TABLES = {

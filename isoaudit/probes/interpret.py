@@ -122,7 +122,7 @@ def _permission(
         wall = "device policy"
     if wall:
         return Unknown(
-            source, f"the twin could {probe.proves}, but it lacks the container's {wall} which may refuse it"
+            source, f"the twin could {probe.proves}, but it lacks the container's {wall}, which may refuse it"
         )
     return Known(ProbeAnswer(True, heard["call"], answer), source)
 

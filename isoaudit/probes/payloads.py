@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from isoaudit.probes.engines.native import Channel
 
 _DEADLINE = 10  # seconds for one attempt
-# The first loop device: in no engine's default policy, and access(2) asks the policy without opening it.
-DEVICE = (stat.S_IFBLK, 7, 0)
-DEVICE_NAME = "b7:0"
+# A number for "local/experimental use" (Documentation/admin-guide/devices.txt), with no driver: only a policy
+# that lets any block device through lets this one through. access(2) asks the policy without opening it.
+DEVICE = (stat.S_IFBLK, 60, 0)
+DEVICE_NAME = "b60:0"
 _TICK = 0.0005  # seconds between two moves of the counter that a frozen process must not move
 _SPIN = 0.6  # seconds: six of the kernel's default periods
 _CHUNK = 1 << 20

@@ -47,9 +47,10 @@ class Confinement(NamedTuple):
     gid_map: tuple[IdRange, ...] = ()
     uids: tuple[int, int, int] = (0, 0, 0)  # real, effective, saved, as counted inside
     gids: tuple[int, int, int] = (0, 0, 0)
-    capabilities: CapabilitySets = CapabilitySets()  # noqa: RUF009  a named tuple is immutable
+    capabilities: CapabilitySets = CapabilitySets()
     no_new_privs: bool = False
     rlimits: tuple[tuple[int, int | None, int | None], ...] = ()  # resource, soft, hard
+    seccomp: tuple[tuple[int, int, int, int], ...] = ()  # instructions of a filter; none: no filter
 
 
 class Limits(NamedTuple):
@@ -68,14 +69,14 @@ class Limits(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """A wall that the twin lacks, or may lack, and which probes it could refuse; none named: all that ask a right."""
+    """A wall that the twin lacks, or may lack, and the probes it could refuse; none named: all of permissions."""
 
     wall: str
     probes: frozenset[str] = frozenset()
 
 
 class Recipe(NamedTuple):
-    """All that is needed to make a twin, and what is known to differ. Containers with equal ones share a twin."""
+    """All that makes a twin, and what is known to differ. Containers with equal recipes share one."""
 
     confinement: Confinement
     limits: Limits
@@ -282,12 +283,12 @@ def _devices(cgroup: Cgroup) -> tuple[str, ...] | None:
 def _doubts(host: Host, container: Container, status: Status) -> tuple[Doubt, ...]:
     doubts = []
     if isinstance(status.seccomp, Unknown):
-        doubts.append(Doubt("seccomp filter, if it has one,"))
+        doubts.append(Doubt("seccomp filter (if it has one)"))
     elif status.seccomp.value:
         doubts.append(Doubt("seccomp filter"))
     label = container.lsm_label
     if isinstance(label, Unknown):
-        doubts.append(Doubt("LSM label, if it has one,"))
+        doubts.append(Doubt("LSM label (if it has one)"))
     elif label.value and not label.value.startswith("unconfined") and ":unconfined_t:" not in label.value:
         doubts.append(Doubt("LSM label"))
     if _devices_by_program(container):
@@ -295,7 +296,7 @@ def _doubts(host: Host, container: Container, status: Status) -> tuple[Doubt, ..
     if isinstance(container.cgroup, Unknown) or _devices_unread(container.cgroup.value):
         doubts.append(Doubt("device policy", _DEVICE_PROBES))
     if same(host.namespaces.mnt, container.namespaces.mnt):
-        # current_chrooted() in kernel/user_namespace.c
+        # The kernel refuses them to whoever is chrooted (create_user_ns).
         doubts.append(Doubt("changed root, in which the kernel refuses user namespaces", _USER_PROBES))
     return tuple(doubts)
 

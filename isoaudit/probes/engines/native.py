@@ -13,7 +13,7 @@ import resource
 import signal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from isoaudit.kernel import clone, credentials, mounting
+from isoaudit.kernel import clone, credentials, mounting, seccomp
 from isoaudit.probes.cgroups import write
 
 if TYPE_CHECKING:
@@ -225,6 +225,9 @@ def confine(confinement: Confinement, furnish: Callable[[], None] | None = None)
     _new_root(confinement.namespaces, furnish)
     for number, soft, hard in confinement.rlimits:
         _limit(number, soft, hard)
+    if confinement.seccomp:
+        # Before the capability that installing takes without no_new_privs is gone.
+        seccomp.install(confinement.seccomp)
     credentials.become(confinement.uids, confinement.gids, confinement.capabilities)
     credentials.die_with_parent()
     if confinement.no_new_privs:

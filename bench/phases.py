@@ -1,4 +1,4 @@
-"""Runs isoaudit's own command in this process, and tells on standard error where the time went, or what it read.
+"""Runs isoaudit's own command in this process, and tells on standard error where time went or what it read.
 
 Usage: phases.py time|count ARGUMENTS...
 

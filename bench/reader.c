@@ -271,21 +271,15 @@ static long number_after(const char *text, const char *field) {
     return at ? atol(at + strlen(field)) : 0;
 }
 
-/* Up to four ancestors, among which a runtime's monitor may be; each of them once. */
-static void read_monitors(int proc, long pid) {
-    static char known[1 << 22];
+/* The process above, which with containers is the runtime's monitor. */
+static void read_monitor(int proc, long pid) {
     char path[64], link[64];
-    for (int level = 0; level < 4 && pid > 1 && !known[pid]; level++) {
-        known[pid] = 1;
-        snprintf(path, sizeof path, "%ld/status", pid);
-        slurp(proc, path, buffer, sizeof buffer, 0);
-        long parent = number_after(buffer, "\nPPid:");
-        snprintf(path, sizeof path, "%ld/ns/mnt", pid);
-        link_of(proc, path, link);
-        snprintf(path, sizeof path, "%ld/cmdline", pid);
-        slurp(proc, path, buffer, sizeof buffer, 0);
-        pid = parent;
-    }
+    snprintf(path, sizeof path, "%ld/status", pid);
+    slurp(proc, path, buffer, sizeof buffer, 0);
+    snprintf(path, sizeof path, "%ld/ns/mnt", pid);
+    link_of(proc, path, link);
+    snprintf(path, sizeof path, "%ld/cmdline", pid);
+    slurp(proc, path, buffer, sizeof buffer, 0);
 }
 
 static int read_container(int proc, int pid, const char *host_pid_namespace, const char *machine) {
@@ -304,7 +298,7 @@ static int read_container(int proc, int pid, const char *host_pid_namespace, con
             strcpy(pid_namespace, link);
     }
     slurp(folder, "cgroup", memberships, sizeof memberships, 1);
-    read_monitors(proc, number_after(status, "\nPPid:"));
+    read_monitor(proc, number_after(status, "\nPPid:"));
     int contained = strcmp(pid_namespace, host_pid_namespace); /* else a service with private mounts */
     if (contained) {
         slurp(folder, "mountinfo", mounts, sizeof mounts, 1);

@@ -57,7 +57,7 @@ def run(command: Sequence[str], output: str = os.devnull, errors: str = os.devnu
         (os.POSIX_SPAWN_OPEN, 2, errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
     )
     start = time.perf_counter()
-    child = os.posix_spawnp(command[0], command, os.environ, file_actions=files)
+    child = os.posix_spawnp(command[0], list(command), os.environ, file_actions=files)
     _, status, usage = os.wait4(child, 0)
     wall = time.perf_counter() - start
     cpu = usage.ru_utime + usage.ru_stime

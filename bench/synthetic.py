@@ -29,7 +29,14 @@ def main(containers: int, findings: int) -> None:
     sections = []
     for number in range(containers):
         identity = Identity(
-            f"web-{number}", 4000 + number, number, "docker", f"{number:064x}", f"web-{number}", "nginx:1.27", ""
+            f"web-{number}",
+            4000 + number,
+            number,
+            "docker",
+            f"{number:064x}",
+            f"web-{number}",
+            "nginx:1.27",
+            "",
         )
         found = []
         for position in range(findings):
@@ -43,7 +50,7 @@ def main(containers: int, findings: int) -> None:
                     verdict,
                     check.severity,
                     Basis.OBSERVED,
-                    False,  # noqa: FBT003
+                    False,
                     f"{check.page.title}, as was seen in {position % 7} places",
                     evidence,
                     check.page.remediation if verdict is Verdict.FAIL else "",
@@ -88,9 +95,7 @@ def main(containers: int, findings: int) -> None:
             "x86_level",
         )
     )
-    report = Report(
-        tool=tool_document(catalogue.digest), scan=scan, host=host, sections=sections, gate="none"
-    )
+    report = Report(tool=tool_document(catalogue.digest), scan=scan, host=host, sections=sections, gate="none")
     sys.stdout.writelines(report.to_json())
 
 

@@ -1,5 +1,6 @@
 """Prints what isoaudit reads as C tables for the yardstick, so that the two cannot drift apart unnoticed."""
 
+# ruff: noqa: SLF001  what the collectors keep to themselves is what has to be equal
 from __future__ import annotations
 
 import sys
@@ -55,9 +56,7 @@ def header() -> str:
             f"static const struct {{ const char *controller, *file; }} V1_FILES[] = {{{rows}}};\n",
             _strings("V2_FILES", cgroups._V2_FILES),
             _strings("LEAF_ONLY", sorted(cgroups._LEAF_ONLY)),
-            _strings(
-                "HOST_FILES", (*_HOST, *(f"/proc/sys/{name.replace('.', '/')}" for name in host.SYSCTLS))
-            ),
+            _strings("HOST_FILES", (*_HOST, *(f"/proc/sys/{name.replace('.', '/')}" for name in host.SYSCTLS))),
             _strings("OS_RELEASE", userland._OS_RELEASE),
             _strings("LIBRARIES", (*libraries, *formats([userland._MUSL]))),
             _strings("SYSTEMD_FOLDERS", formats(userland._SYSTEMD_FOLDERS)),

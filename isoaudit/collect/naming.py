@@ -5,6 +5,7 @@ Every file here is optional, and nothing that it says decides a verdict.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -27,6 +28,7 @@ _ROOTLESS_STORAGE = ".local/share/containers/storage"
 _STORAGE_DRIVERS = ("overlay", "vfs", "btrfs", "zfs")
 _SHIM_STATE = "/run/containerd/io.containerd.runtime.v2.task"
 _OCI_STATES = (("runc", "/run/runc", "state.json"), ("crun", "/run/crun", "status"))
+_DOCKER_STATE = re.compile(r"(/.+)/containers/[0-9a-f]{64}/hostname")
 # A list of 5,000 containers; what JSON of this size can grow to in memory is bearable.
 _MOST = 4 << 20
 # Of Kubernetes' CRI runtimes, as annotations of the bundle: container, pod and namespace names, the image.
@@ -83,28 +85,32 @@ class Names:
             configured = self._json("/etc/docker/daemon.json")
             own = configured.get("data-root") if isinstance(configured, dict) else None
             self._docker_roots = ((own,) if isinstance(own, str) else ()) + _DOCKER_ROOTS
-        for root in (*self._docker_roots, *self._docker_root_of(ident, pid)):
+        for root in itertools.chain(self._docker_roots, self._docker_root_of(pid)):
             config = self._json(f"{root}/containers/{ident}/config.v2.json")
             if isinstance(config, dict):
+                if root not in self._docker_roots:
+                    self._docker_roots += (root,)
                 inner = config.get("Config")
                 image = inner.get("Image") if isinstance(inner, dict) else None
                 return _string(config.get("Name")).lstrip("/"), _string(image)
         return "", ""
 
-    def _docker_root_of(self, ident: str, pid: int) -> Iterator[str]:
-        """Where a daemon with another --data-root keeps a container: it mounts files of its state inside."""
+    def _docker_root_of(self, pid: int) -> Iterator[str]:
+        """Where a daemon with another --data-root keeps a container: it mounts files of its state inside.
+
+        With `--network container:X` they are X's, but of the same daemon.
+        """
         try:
             inside = parse_mountinfo(read_file(f"{self._paths.proc}/{pid}/mountinfo"))
             ours = parse_mountinfo(read_file(f"{self._paths.proc}/self/mountinfo"))
         except (OSError, ValueError):
             return
         host = HostMounts(ours)
-        ending = f"/containers/{ident}/hostname"
         for mount in inside:
-            if mount.target == "/etc/hostname" and mount.root.endswith(ending):
-                path = host.path(mount)
-                if path is not None and path.endswith(ending):
-                    yield path.removesuffix(ending)
+            if mount.target == "/etc/hostname":
+                match = _DOCKER_STATE.fullmatch(host.path(mount) or "")
+                if match:
+                    yield match[1]
 
     def _from_podman(self, ident: str) -> tuple[str, str]:
         if self._podman is None:

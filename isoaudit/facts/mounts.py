@@ -58,15 +58,11 @@ class Mount(NamedTuple):
         )
 
 
-def _unescape(raw: bytes) -> bytes:
+def _unescape(field: str) -> str:
     # The kernel writes blank, tab, newline and backslash as three octal digits (seq_path, mangle).
-    if b"\\" not in raw:
-        return raw
-    return _ESCAPE.sub(lambda match: bytes([int(match.group(1), 8) & 255]), raw)
-
-
-def _options(raw: bytes) -> tuple[str, ...]:
-    return tuple(text(raw).split(","))
+    if "\\" not in field:
+        return field
+    return text(_ESCAPE.sub(lambda match: bytes([int(match.group(1), 8) & 255]), field.encode()))
 
 
 def parse_mountinfo(raw: bytes) -> tuple[Mount, ...]:
@@ -76,32 +72,33 @@ def parse_mountinfo(raw: bytes) -> tuple[Mount, ...]:
         ValueError: a line lacks a field.
     """
     # Option lists repeat over and over in one table; splitting each but once is a fifth of the whole cost.
-    seen: dict[bytes, tuple[str, ...]] = {}
+    seen: dict[str, tuple[str, ...]] = {}
     mounts = []
-    for entry in raw.split(b"\n"):
+    # Decoded at once: an escape of the kernel's is no escape of ours (`\ooo`, `\xNN`), nor a part of one.
+    for entry in text(raw).split("\n"):
         if not entry:
             continue
         # Optional fields end at " - "; paths cannot hold a blank, so the first one is the separator.
-        head, separator, tail = entry.partition(b" - ")
+        head, separator, tail = entry.partition(" - ")
         if not separator:
             raise ValueError(f"no separator in {entry[:200]!r}")
-        fields = head.split(b" ")
-        kinds = tail.split(b" ")
+        fields = head.split(" ")
+        kinds = tail.split(" ")
         ident, parent, device, root, target, options = fields[:6]
         for field in (options, kinds[-1]):
             if field not in seen:
-                seen[field] = _options(field)
+                seen[field] = tuple(field.split(","))
         mounts.append(
             Mount(
                 int(ident),
                 int(parent),
-                device.decode("ascii"),
-                text(_unescape(root)),
-                text(_unescape(target)),
+                device,
+                _unescape(root),
+                _unescape(target),
                 seen[options],
-                tuple(text(field) for field in fields[6:]) if len(fields) > 6 else (),
-                text(kinds[0]),
-                text(_unescape(kinds[1])) if len(kinds) > 2 else "",
+                tuple(fields[6:]),
+                kinds[0],
+                _unescape(kinds[1]) if len(kinds) > 2 else "",
                 seen[kinds[-1]],
             )
         )

@@ -46,7 +46,7 @@ def _numbers(mask: int) -> Iterable[int]:
 
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:
-    """capset(2) on this thread.
+    """Set this thread's capability sets (capset(2)).
 
     Raises:
         OSError: EPERM; a set would grow beyond what may be.

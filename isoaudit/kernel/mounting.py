@@ -22,7 +22,7 @@ _FSCONFIG_CMD_CREATE = 6
 
 
 def mount(source: str, target: str, fstype: str | None = None, flags: int = 0, data: str | None = None) -> None:
-    """mount(2).
+    """Mount a filesystem, or change a mount (mount(2)).
 
     Raises:
         OSError: what the kernel answered.

@@ -1,4 +1,4 @@
-"""Small seccomp filters, built by hand as classic BPF (seccomp(2); Documentation/userspace-api/seccomp_filter.rst)."""
+"""Small seccomp filters, built by hand as classic BPF (seccomp(2); userspace-api/seccomp_filter.rst)."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class RunCgroups:
         self._groups.remove(group)
 
     def close(self) -> None:
-        """Kill what is left in the cgroups, and remove them. What stays busy is left to the next run's `sweep`."""
+        """Kill what is left in the cgroups, and remove them. What stays busy, the next run's `sweep` gets."""
         for group in list(self._groups):
             group.remove()
         for run in self._made:
@@ -156,14 +156,17 @@ class Group:
         self._run = run
         self._name = name
         self._directories: dict[str, str] = {}
+        self._inhabited = False
 
     def join(self, controller: str) -> str:
         """Have a cgroup in the hierarchy of a controller.
 
         Raises:
-            OSError: what the kernel answered.
+            OSError: what the kernel answered; ENODEV once its process is in the others: it is not in this one.
         """
         if controller not in self._directories:
+            if self._inhabited:
+                raise OSError(errno.ENODEV, f"it was not put into a cgroup of the {controller} controller")
             self._directories[controller] = self._run.directory(controller, self._name)
         return self._directories[controller]
 
@@ -205,6 +208,7 @@ class Group:
         Raises:
             OSError: what the kernel answered.
         """
+        self._inhabited = True
         for directory in set(self._directories.values()):
             write(f"{directory}/cgroup.procs", str(pid))
 

@@ -151,7 +151,9 @@ def _start(run: RunCgroups, kind: _Kind, running: list[native.TestContainer]) ->
             furnish=lambda: _furnish(kind),
         )
     except OSError as error:
-        raise IsoauditError(f"the demo's container {kind.name} could not be started: {error.strerror}") from error
+        raise IsoauditError(
+            f"the demo's container {kind.name} could not be started: {error.strerror}"
+        ) from error
     messages, _ = container.hear()
     if {"ready": True} not in messages:
         reason = messages[0].get("failed") if messages else "it ended at once"

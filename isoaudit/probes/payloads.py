@@ -68,7 +68,7 @@ def run(channel: Channel, assignment: Assignment) -> None:
     """Try everything in turn."""
     together = [name for name in assignment.names if name not in _ALONE]
     for batch in (together, *([name] for name in assignment.names if name in _ALONE)):
-        rest = batch
+        rest: Sequence[str] = batch
         while rest:
             rest = _run_batch(channel, assignment, rest)
 

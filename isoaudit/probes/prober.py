@@ -171,7 +171,7 @@ class _Twin:
     # -- its cgroups
 
     def confine(self) -> None:
-        """The limits that it has from the start: those of its original that hinder no probe, else small ones."""
+        """What limits it from the start: its original's limits that hinder no probe, else small ones."""
         limits = self.recipe.limits
         self._try("pids", "pids", "pids.max", str(_OWN_PIDS))
         v1 = self.group.version("memory") == 1
@@ -260,7 +260,7 @@ class _Twin:
 def _limit_memory(twin: _Twin) -> None:
     limits, group = twin.recipe.limits, twin.group
     if group.version("memory") == 1:
-        # Instead of being killed, which the kernel would log, who goes beyond has to wait (cgroup-v1/memory.rst, 10).
+        # Who goes beyond waits instead of being killed, which the kernel would log (cgroup-v1/memory.rst).
         group.set("memory", "memory.oom_control", "1")
         group.set("memory", "memory.limit_in_bytes", str(limits.memory))
         if limits.memory_and_swap is not None:
@@ -544,7 +544,7 @@ class Prober:
                 self._devices = mounting.detached_tmpfs()
                 kind, major, minor = payloads.DEVICE
                 os.mknod(payloads.DEVICE_NAME, kind, os.makedev(major, minor), dir_fd=self._devices)
-                os.chmod(payloads.DEVICE_NAME, 0o666, dir_fd=self._devices)
+                os.chmod(payloads.DEVICE_NAME, 0o666, dir_fd=self._devices)  # noqa: S103  only twins reach it
             except OSError:
                 if self._devices is not None:
                     os.close(self._devices)

@@ -69,7 +69,7 @@ class Limits(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """A wall that the twin lacks, or may lack, and the probes it could refuse; none named: all of permissions."""
+    """A wall that the twin may lack, and the probes it could refuse; none named: all of permissions."""
 
     wall: str
     probes: frozenset[str] = frozenset()

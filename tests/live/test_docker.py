@@ -52,7 +52,7 @@ FLAGS = (
     Flag(
         "unmasked",
         ("--security-opt=systempaths=unconfined",),
-        opens=frozenset({"kernel-proc-unmasked", "kernel-sysctl-writable"}),
+        opens=frozenset({"kernel-sysctl-writable"}),
     ),
 )
 

@@ -118,6 +118,11 @@ class Docker:
             self.daemon.kill()
             self.daemon.wait()
         self.log.close()
+        # It leaves the mount of its network namespace (netns/default): nobody could remove the folder.
+        for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
+            target = line.split()[4]
+            if target.startswith(f"{self.folder}/"):
+                subprocess.run(["umount", target], check=True)
 
 
 Start = Callable[..., str]

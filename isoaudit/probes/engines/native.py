@@ -6,6 +6,7 @@ dies with us, it is killed through a pidfd, and it is reaped whatever happens.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -61,17 +62,15 @@ class TestContainer:
         self._buffer = b""
 
     def hear(self) -> tuple[list[dict[str, Any]], bool]:
-        """The messages that have come, and whether there is more to come. Does not wait if `answers` is ready."""
+        """The messages that have come, and whether more may come. Does not wait if `answers` is ready."""
         part = os.read(self.answers, 1 << 16)
         *lines, self._buffer = (self._buffer + part).split(b"\n")
         return [json.loads(line) for line in lines], bool(part)
 
     def reply(self, error: int) -> None:
         """Answer what it asked for."""
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it has ended, which `hear` tells
             os.write(self._replies, bytes((error,)))
-        except BrokenPipeError:
-            pass  # it has ended, which `hear` tells
 
     def end(self) -> None:
         """Kill it, reap it, and remove its cgroups. To end it again does nothing."""

@@ -63,6 +63,7 @@ class Request(NamedTuple):
 
     paths: Paths = Paths()
     target: str = ""  # a container's pid, name or id; "" is the host and all its containers
+    only: tuple[int, ...] = ()  # first processes of the containers to audit, and not the host; () is all
     probes: str = "none"
     include_sandboxes: bool = False
     command: tuple[str, ...] = ()
@@ -95,6 +96,9 @@ def look(request: Request) -> Scope:
     chosen: tuple[Named, ...]
     if request.target:
         chosen = (resolve(request.target, everything, request.paths),)
+        sandboxes = 0
+    elif request.only:
+        chosen = tuple(named for named in everything if named.identity.pid in request.only)
         sandboxes = 0
     elif request.include_sandboxes:
         chosen, sandboxes = everything, 0
@@ -143,12 +147,16 @@ class _Clock:
         return round(time.monotonic() - self._from, 3)
 
 
+def _mode(request: Request) -> str:
+    return "container" if request.target or request.only else "host"
+
+
 def _facts(request: Request, scope: Scope, clock: _Clock) -> ScanFacts:
     return ScanFacts(
         id=os.urandom(8).hex(),
         started=clock.started,
         seconds=clock.seconds(),
-        mode="container" if request.target else "host",
+        mode=_mode(request),
         command=request.command,
         euid=os.geteuid(),
         probes=request.probes,
@@ -221,7 +229,7 @@ def audit(
         peers = Peers(_peer(request.paths, named) for named in scope.everything)
         judge = Judge(chosen, host, peers, policy.severities)
         encoder = FindingEncoder(frameworks)
-        sections = [encoder.section(None, judge.host() if not request.target else (), policy)]
+        sections = [encoder.section(None, judge.host() if _mode(request) == "host" else (), policy)]
         done = 0
         with _Probes(request, scope, progress) as probes:
 

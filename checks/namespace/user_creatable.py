@@ -36,6 +36,7 @@ from isoaudit import (
     Known,
     Outcome,
     Reading,
+    Unknown,
     check,
     fail,
     passed,
@@ -73,22 +74,22 @@ def user_creatable(host: Host, container: Container) -> Outcome:
     require(most)
     if not _absent(clone):
         require(clone)
-    return _by_seccomp(host, container, most)
+    return _by_seccomp(host, container, most, probe)
 
 
-def _by_seccomp(host: Host, container: Container, most: Reading[str]) -> Outcome:
+def _by_seccomp(host: Host, container: Container, most: Reading[str], probe: Unknown) -> Outcome:
     free = matching(container, lambda status: require(status.seccomp) == SECCOMP_DISABLED)
     if not free:
         if matching(container, lambda status: require(status.seccomp) == SECCOMP_FILTER):
             return unknown(
-                "its seccomp filter decides, and its content was not read: run the probe user-namespace-create",
+                f"its seccomp filter decides, and its content was not read; the probe: {probe.reason}",
                 container.status.source,
             )
         return passed("seccomp's strict mode leaves its processes no such call")
     restrict = host.sysctl("kernel.apparmor_restrict_unprivileged_userns")
     if isinstance(restrict, Known) and restrict.value != "0":
         return unknown(
-            "AppArmor restricts user namespaces by profile: run the probe user-namespace-create",
+            f"AppArmor restricts user namespaces by profile; the probe: {probe.reason}",
             restrict.source,
         )
     return fail(

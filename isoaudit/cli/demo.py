@@ -26,9 +26,10 @@ def run(
         raise UsageError(f"the demo needs to start containers, and cannot: {reason}")
     # Without being told, leave a report that can be looked at.
     chosen = formats or ["text,html,json"]
-    with demo_containers():
+    with demo_containers() as containers:
+        pids = tuple(container.pid for container in containers)
         code = audit(
-            options.request_of(probes=None),
+            options.request_of(probes=None)._replace(only=pids),
             Policy(),
             chosen,
             output or ("" if formats else "."),

@@ -44,6 +44,7 @@ class Ratio(NamedTuple):
     wall: float
     cpu: float
     seconds: float
+    cpu_seconds: float
     peak: int
 
     def __str__(self) -> str:
@@ -97,6 +98,7 @@ def compare(
         statistics.median(one.wall / yard.wall for one, yard in rows),
         statistics.median(one.cpu / yard.cpu for one, yard in rows),
         statistics.median(one.wall for one, _ in rows),
+        statistics.median(one.cpu for one, _ in rows),
         max(one.peak for one, _ in rows),
     )
 
@@ -186,8 +188,8 @@ def yardstick() -> dict[str, Any]:
 _READ = ("host", "discovery", "reading")
 
 
-def scan(table: Table, number: int, pairs: int) -> float:
-    """Scans of that many containers, and what else is on this host; seconds of CPU of one."""
+def scan(table: Table, number: int, pairs: int) -> Ratio:
+    """Scans of that many containers, and what else is on this host; what one costs."""
     with containers(number):
         yard = yardstick()
         table.heading(
@@ -225,7 +227,7 @@ def scan(table: Table, number: int, pairs: int) -> float:
         where(table, clocked, yard["containers"])
         if number <= 100:
             listing(table, pairs)
-        return whole.seconds
+        return whole
 
 
 def work(table: Table, yard: dict[str, Any]) -> None:
@@ -312,22 +314,24 @@ def main() -> None:
         table.heading("Scans")
         table.note(f"not measured: {reason}")
     else:
-        seconds = {number: scan(table, number, pairs) for number in numbers}
-        growth(table, seconds)
+        costs = {number: scan(table, number, pairs) for number in numbers}
+        growth(table, costs)
     spawning(table, pairs)
     html(table, 1000, 60)
 
 
-def growth(table: Table, seconds: dict[int, float]) -> None:
+def growth(table: Table, costs: dict[int, Ratio]) -> None:
     """What one more container costs, and whether that rises."""
     table.heading("Growth")
-    for fewer, more in zip(sorted(seconds), sorted(seconds)[1:], strict=False):
-        slope = (seconds[more] - seconds[fewer]) / (more - fewer) * 1e3
+    for fewer, more in zip(sorted(costs), sorted(costs)[1:], strict=False):
+        each = more - fewer
+        wall = (costs[more].seconds - costs[fewer].seconds) / each * 1e3
+        cpu = (costs[more].cpu_seconds - costs[fewer].cpu_seconds) / each * 1e3
         table.row(
             f"each container from {fewer} to {more}, one worker",
-            f"{slope:.2f} ms wall",
+            f"{wall:.2f} ms wall, {cpu:.2f} ms CPU",
             "<= 0.75 ms",
-            met=slope <= 0.75,
+            met=max(wall, cpu) <= 0.75,
         )
 
 

@@ -65,6 +65,7 @@ class Judge:
         self._severities = severities or {}
         self._of_host = [check for check in catalogue.checks if check.subject == "host"]
         self._of_container = [check for check in catalogue.checks if check.subject == "container"]
+        self._remediation = {check.id: check.page.remediation for check in catalogue.checks}
 
     def host(self) -> list[Finding]:
         """Findings on the host itself."""
@@ -94,7 +95,7 @@ class Judge:
         severity = self._severities.get(check.id) or outcome.severity or check.severity
         remediation = ""
         if failed and not outcome.inherent:
-            remediation = outcome.remediation or check.page.remediation
+            remediation = outcome.remediation or self._remediation[check.id]
         return Finding(
             check.id,
             subject,
@@ -114,33 +115,35 @@ def reproduce(evidence: Iterable[Evidence]) -> str:
     """A command that shows what was seen: links are read, files are printed."""
     links: list[str] = []
     files: list[str] = []
-    for item in evidence:
-        if item.source.startswith(("/proc/", "/sys/")):
-            kind = links if "/ns/" in item.source or item.source.endswith("/root") else files
-            if item.source not in kind:
-                kind.append(item.source)
+    for source, _, _ in evidence:
+        if source.startswith(("/proc/", "/sys/")):
+            kind = links if "/ns/" in source or source.endswith("/root") else files
+            quoted = source if _PLAIN(source) else shlex.quote(source)
+            if quoted not in kind:
+                kind.append(quoted)
     commands = []
     if links:
-        commands.append(shlex.join(["readlink", *links]))
+        commands.append(f"readlink {' '.join(links)}")
     if files:
-        commands.append(shlex.join(["cat", *files]))
+        commands.append(f"cat {' '.join(files)}")
     return "; ".join(commands)
 
 
-_PROCESS = re.compile(r"/proc/\d+")
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+").fullmatch
+_PROCESS = re.compile(r"/proc/\d+").sub
 
 
 def fingerprint(check: str, identity: Identity | None, evidence: Iterable[Evidence]) -> str:
     """What stays the same when the container is restarted: who it is, the check, and where it was seen."""
-    who = "host"
-    # Each place once: how many processes share a gap is no part of which gap it is.
-    sources = list(dict.fromkeys(_PROCESS.sub("/proc/PID", item.source) for item in evidence))
+    who, ident = "host", ""
     if identity is not None:
-        who = identity.name or identity.image or identity.runtime
-        if identity.id:
-            sources = [source.replace(identity.id, "ID") for source in sources]
-    digest = hashlib.blake2b("\0".join((who, check, *sources)).encode("utf-8", "replace"), digest_size=12)
-    return digest.hexdigest()
+        who, ident = identity.name or identity.image or identity.runtime, identity.id
+    text = f"{who}\0{check}"
+    if evidence:
+        # Each place once: how many processes share a gap is no part of which gap it is.
+        places = "\0".join(dict.fromkeys([_PROCESS("/proc/PID", source) for source, _, _ in evidence]))
+        text = f"{text}\0{places.replace(ident, 'ID') if ident else places}"
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=12).hexdigest()
 
 
 def peers_of(containers: Iterable[Container]) -> Peers:

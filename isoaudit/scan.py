@@ -35,7 +35,6 @@ from isoaudit.report import (
     scan_document,
     tool_document,
 )
-from isoaudit.workers import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -241,7 +240,8 @@ def audit(
                     for one in read
                 ]
 
-            for result in spread(work, _batches(scope.named), _workers(request, len(scope.named))):
+            workers = _workers(request, len(scope.named))
+            for result in _spread(work, _batches(scope.named), workers):
                 sections += result
                 done += len(result)
                 progress("auditing", done, len(scope.named))
@@ -337,6 +337,16 @@ def _notices_of(hidden: int, sandboxes: int, vanished: int) -> list[str]:
     if vanished:
         notices.append(f"{count(vanished, 'container')} ended while being read, and could not be judged")
     return notices
+
+
+def _spread(
+    work: Callable[[tuple[Named, ...]], list[Section]], batches: list[tuple[Named, ...]], workers: int
+) -> Iterator[list[Section]]:
+    if workers <= 1:
+        return map(work, batches)
+    from isoaudit.workers import spread
+
+    return spread(work, batches, workers)
 
 
 def _batches(named: Sequence[Named]) -> list[tuple[Named, ...]]:

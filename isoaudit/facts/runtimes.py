@@ -6,6 +6,7 @@ Only names come from here, never verdicts: everything below can be absent or, in
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.facts.text import text
@@ -29,27 +30,24 @@ _ID = r"(?P<id>[0-9a-f]{64})"
 # Of several that fit one path the deepest counts: a nested container's path goes on from its host's. Sources:
 # 151 recorded processes, and the engines' own naming (moby daemon/…cgroup, libpod, cri-o, nerdctl, lxc
 # src/lxc/cgroups, systemd machined, libvirt vircgroup). Ends are looked at, not taken: two matches may touch.
-_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (runtime, re.compile(pattern))
-    for runtime, pattern in (
-        ("cri-o", rf"[/:]crio[-:]{_ID}(\.scope)?(?=/|\Z)"),
-        ("containerd", rf"[/:]cri-containerd[-:]{_ID}(\.scope)?(?=/|\Z)"),
-        ("containerd", rf"[/:]nerdctl[-:]{_ID}(\.scope)?(?=/|\Z)"),
-        ("podman", rf"/libpod-(payload-)?{_ID}(\.scope)?(?=/|\Z)"),
-        ("buildkit", r"/buildkit/(?P<id>[0-9a-z]+)(?=/|\Z)"),
-        ("docker", rf"/docker-{_ID}\.scope(?=/|\Z)"),
-        ("docker", rf"/docker/{_ID}(?=/|\Z)"),
-        ("lxc", r"/lxc\.payload[./](?P<name>[^/]+)"),
-        ("lxc", r"^/lxc/(?P<name>[^/]+)"),
-        ("flatpak", r"/app-flatpak-(?P<name>[^/]+?)-\d+\.scope(?=/|\Z)"),
-        ("snap", r"/snap\.(?P<name>[^/]+?)(-[0-9a-f-]{36})?\.(scope|service)(?=/|\Z)"),
-        ("libvirt-lxc", r"/machine-lxc\\x2d\d+\\x2d(?P<name>[^/]+)\.scope(?=/|\Z)"),
-        # QEMU gets a machine's scope and private mounts, and is a process of the host's all the same.
-        ("systemd-nspawn", r"/machine-(?!(qemu|lxc)\\x2d)(?P<name>[^/]+)\.scope(?=/|\Z)"),
-        ("systemd-nspawn", r"/systemd-nspawn@(?P<name>[^/]+)\.service(?=/|\Z)"),
-        ("isoaudit", r"/isoaudit-\d+-\d+-[0-9a-f]{8}/(?P<name>[^/]+)"),  # its own test containers
-        (UNKNOWN, rf"/{_ID}(?=/|\Z)"),  # under a parent of one's own the id is all that is left
-    )
+_PATTERNS: tuple[tuple[str, str], ...] = (
+    ("cri-o", rf"[/:]crio[-:]{_ID}(\.scope)?(?=/|\Z)"),
+    ("containerd", rf"[/:]cri-containerd[-:]{_ID}(\.scope)?(?=/|\Z)"),
+    ("containerd", rf"[/:]nerdctl[-:]{_ID}(\.scope)?(?=/|\Z)"),
+    ("podman", rf"/libpod-(payload-)?{_ID}(\.scope)?(?=/|\Z)"),
+    ("buildkit", r"/buildkit/(?P<id>[0-9a-z]+)(?=/|\Z)"),
+    ("docker", rf"/docker-{_ID}\.scope(?=/|\Z)"),
+    ("docker", rf"/docker/{_ID}(?=/|\Z)"),
+    ("lxc", r"/lxc\.payload[./](?P<name>[^/]+)"),
+    ("lxc", r"^/lxc/(?P<name>[^/]+)"),
+    ("flatpak", r"/app-flatpak-(?P<name>[^/]+?)-\d+\.scope(?=/|\Z)"),
+    ("snap", r"/snap\.(?P<name>[^/]+?)(-[0-9a-f-]{36})?\.(scope|service)(?=/|\Z)"),
+    ("libvirt-lxc", r"/machine-lxc\\x2d\d+\\x2d(?P<name>[^/]+)\.scope(?=/|\Z)"),
+    # QEMU gets a machine's scope and private mounts, and is a process of the host's all the same.
+    ("systemd-nspawn", r"/machine-(?!(qemu|lxc)\\x2d)(?P<name>[^/]+)\.scope(?=/|\Z)"),
+    ("systemd-nspawn", r"/systemd-nspawn@(?P<name>[^/]+)\.service(?=/|\Z)"),
+    ("isoaudit", r"/isoaudit-\d+-\d+-[0-9a-f]{8}/(?P<name>[^/]+)"),  # its own test containers
+    (UNKNOWN, rf"/{_ID}(?=/|\Z)"),  # under a parent of one's own the id is all that is left
 )
 _POD = re.compile(r"[/-]pod([0-9a-f_-]{32,36})(?:\.slice)?[/:]")
 _UNIT_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
@@ -68,10 +66,16 @@ def from_cgroup(paths: Iterable[str]) -> Made:
     return lone
 
 
+@cache
+def _compiled() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    # Not at import: a host without containers needs none of them.
+    return tuple((runtime, re.compile(pattern)) for runtime, pattern in _PATTERNS)
+
+
 def _deepest(path: str) -> Made:
     """The container named furthest down a path."""
     end, made = -1, Made()
-    for runtime, pattern in _PATTERNS:
+    for runtime, pattern in _compiled():
         for match in pattern.finditer(path):
             told = "id" if "id" in pattern.groupindex else "name"
             if match.end(told) > end:

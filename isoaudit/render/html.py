@@ -55,8 +55,10 @@ def _named(match: re.Match[str]) -> str:
 
 
 def _marked(match: re.Match[str]) -> str:
+    # Tabs and line ends are usual in what the kernel says; the rest is not.
+    usual = match[0] in "\t\n"
     line_end = "\n" if match[0] == "\n" else ""
-    return f'<span class="ctl">{_named(match)}</span>{line_end}'
+    return f'<span class="ctl{" usual" if usual else ""}">{_named(match)}</span>{line_end}'
 
 
 def _finalize(value: object) -> object:
@@ -118,7 +120,11 @@ class Target:
         """Text with placeholders for what is this container's own, so that alike evidence is alike."""
         if self.container is None:
             return text
-        text = text.replace(f"/proc/{self.container['pid']}/", "/proc/[pid]/")
+        pid = self.container["pid"]
+        text = text.replace(f"/proc/{pid}/", "/proc/[pid]/")
+        # As messages name a process, "4242 (nginx)"; a bare number may be anything.
+        if f"{pid} (" in text:
+            text = re.sub(rf"(?<![\w.]){pid} \(", "[pid] (", text)
         ident = self.container["id"]
         return text.replace(ident, "[id]") if ident and len(ident) >= _SHORTEST_ID else text
 
@@ -151,8 +157,14 @@ class Group:
 
     anchor: str
     first: dict[str, Any]
+    generic: str  # its message, with placeholders
     sightings: dict[tuple[Item, ...], Sighting] = field(default_factory=dict)
     targets: list[Target] = field(default_factory=list)
+
+    @property
+    def message(self) -> str:
+        """Verbatim while it is of one, with placeholders for many."""
+        return str(self.first["message"]) if len(self.targets) == 1 else self.generic
 
     @property
     def has_expected(self) -> bool:
@@ -196,6 +208,12 @@ class Topic:
         return str(min((group.first["severity"] for group in self.groups), key=_rank))
 
     @property
+    def remedies(self) -> list[str]:
+        """What its findings themselves say of closing it, where the page does not say the same."""
+        said = dict.fromkeys(group.first["remediation"] for group in self.groups)
+        return [one for one in said if one and not (self.page and one == self.page.remediation)]
+
+    @property
     def targets(self) -> list[Target]:
         """All its subjects, in order."""
         return sorted({t for group in self.groups for t in group.targets}, key=lambda target: target.number)
@@ -209,11 +227,6 @@ class Topic:
     def section(self, heading: str) -> str:
         """A section of its page; empty where there is none."""
         return self.page.sections.get(heading, "") if self.page else ""
-
-    @property
-    def flags(self) -> str:
-        """The page's remediation behind its first sentence: what to set in each engine."""
-        return self.section("Remediation").partition("\n\n")[2]
 
 
 class Row(NamedTuple):
@@ -267,7 +280,7 @@ def _kind(finding: Mapping[str, Any]) -> str:
 
 
 _OUTCOMES = ("pass", "not-applicable", "unknown", "error")
-_ALIKE = ("check", "severity", "basis", "message", "remediation")  # what findings of one group have in common
+_ALIKE = ("check", "severity", "basis", "remediation")  # what findings of one group have in common
 _GROUPED = ("gap", "inherent", "unknown", "error", "waived")
 
 
@@ -302,7 +315,7 @@ class _Index:
         self.checks.add(check)
         anchor = ""
         if kind in self._groups:
-            group = self._group(kind, finding)
+            group = self._group(kind, finding, subject.target)
             group.add(subject.target, finding)
             anchor = group.anchor
             self.by_fingerprint[subject.target.key, finding["fingerprint"]] = anchor
@@ -322,12 +335,12 @@ class _Index:
             link = self._links[check, anchor] = form.format(anchor, visible(check))
         return link
 
-    def _group(self, kind: str, finding: dict[str, Any]) -> Group:
+    def _group(self, kind: str, finding: dict[str, Any], target: Target) -> Group:
         groups = self._groups[kind]
-        waiver = finding["waiver"] and str(finding["waiver"])
-        key = (*(finding[name] for name in _ALIKE), waiver)
+        waiver, message = finding["waiver"] and str(finding["waiver"]), target.generic(finding["message"])
+        key = (*(finding[name] for name in _ALIKE), waiver, message)
         if key not in groups:
-            groups[key] = Group(f"{kind[0]}{len(groups) + 1}", finding)
+            groups[key] = Group(f"{kind[0]}{len(groups) + 1}", finding, message)
         return groups[key]
 
     def topics(self, kind: str) -> list[Topic]:
@@ -358,11 +371,6 @@ class _Index:
         return Markup("<details><summary>{}</summary>{}</details>").format(
             _count(len(targets), "container" if len(inside) == len(targets) else "subject"), listed
         )
-
-    def title(self, check: str) -> str:
-        """What a check is called."""
-        page = self._pages.get(check)
-        return page.title if page else check
 
 
 def _links(targets: Iterable[Target]) -> Markup:

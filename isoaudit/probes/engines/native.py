@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 _GO = b"g"
 _ROOT_SIZE = "size=1m,nr_inodes=1k,mode=755"
-_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
+# Whatever has a handler could raise in the wrong place.
+_SIGNALS = signal.valid_signals()
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGALRM, signal.SIGCHLD)
 
 
 class Channel(NamedTuple):
@@ -195,7 +197,7 @@ def _child(
 def _detach(keep: set[int]) -> None:
     """Leave the parent's terminal, signal handlers and descriptors."""
     os.setsid()
-    for number in (*_SIGNALS, signal.SIGALRM, signal.SIGCHLD):
+    for number in _HANDLED:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     null = os.open("/dev/null", os.O_RDWR)

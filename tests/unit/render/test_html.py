@@ -62,6 +62,8 @@ A machine of its own.
 - https://docs.kernel.org/admin-guide/cgroup-v2.html, "Memory".
 """
 VOID = {"meta", "br", "input"}
+# What a browser ends a paragraph at.
+BLOCKS = {"p", "div", "details", "table", "ul", "ol", "dl", "section", "pre", "form", "h1", "h2", "h3", "h4"}
 
 
 def _never(*_: object) -> Outcome:
@@ -104,6 +106,7 @@ class Tree(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         names = [name for name, _ in attrs]
         assert len(names) == len(set(names)), f"<{tag}> has an attribute twice: {names}"
+        assert not (tag in BLOCKS and "p" in self._open), f"<{tag}> in a paragraph, at {self.getpos()}"
         self.elements.append((tag, {name: value or "" for name, value in attrs}))
         if tag not in VOID:
             self._open.append(tag)
@@ -225,7 +228,7 @@ def test_everything_that_acts_or_hides_is_spelled_out() -> None:
             assert html._finalize(character) != character, hex(code)
     assert html._finalize("plain text, ünïcödé, 日本語, עברית") == "plain text, ünïcödé, 日本語, עברית"
     assert html.visible("a\nb<\u202e") == (
-        'a<span class="ctl">\\n</span>\nb&lt;<span class="ctl">\\u202e</span>'
+        'a<span class="ctl usual">\\n</span>\nb&lt;<span class="ctl">\\u202e</span>'
     )
 
 
@@ -326,6 +329,14 @@ def test_what_containers_have_in_common_is_written_once() -> None:
     assert WEB_ID in gaps, "evidence of one container is verbatim"
 
 
+def test_messages_that_differ_by_the_process_are_one() -> None:
+    made = [container(f"c-{number}", 100 + number) for number in range(3)]
+    findings = [finding("a-b", one["key"], message=f"100 run as root: {one['pid']} (sh)") for one in made]
+    gaps = section(draw(document(made, findings)), "gaps")
+    assert gaps.count("100 run as root: [pid] (sh)") == 1, "a number that is no process stays"
+    assert "100 run as root: 101 (sh)" in draw(document(made[1:2], findings[1:2])), "of one it is verbatim"
+
+
 def test_different_evidence_of_one_gap_names_its_containers() -> None:
     made = [container(f"c-{number}", 100 + number) for number in range(3)]
     findings = [
@@ -345,6 +356,29 @@ def test_many_containers_are_ranges_or_all() -> None:
     page = draw(document(made, some + everyone))
     assert '<summary>99 containers</summary>numbers <a href="#walls">1-49, 51-100</a>' in page
     assert '<a href="#walls">all 100 containers</a>' in page
+
+
+def test_many_different_findings_of_a_check_are_rows() -> None:
+    made = [container(f"c-{number}", 100 + number) for number in range(30)]
+    findings = [
+        finding(
+            "cgroup-memory-unlimited",
+            one["key"],
+            message=f"its limit is {one['pid']}",
+            evidence=[evidence("/x", f"{one['pid']} B", f"below {one['pid']} B")],
+            reproduce=f"cat /x/{one['pid']}",
+            remediation="Set a memory limit that fits the workload." if one["pid"] > 100 else "Stop it.",
+        )
+        for one in made
+    ]
+    gaps = section(draw(document(made, findings)), "gaps")
+    assert "<summary>30 different findings</summary>" in gaps
+    for one in findings:
+        assert one["message"] in gaps
+        assert one["reproduce"] in gaps
+        assert all(one["evidence"][0][part] in gaps for part in ("observed", "expected"))
+    assert gaps.count("<h4>How to close it here</h4><p>Stop it.</p>") == 1
+    assert gaps.count("Set a memory limit that fits the workload.") == 1
 
 
 def test_page_of_the_check_is_drawn() -> None:

@@ -3,7 +3,7 @@
 Usage: phases.py time|count ARGUMENTS...
 
 `time` wraps the engine's steps in clocks: JSON with seconds of CPU by phase. `count` wraps the functions that
-ask the kernel: JSON with how often each was called, how many bytes it gave, and the seconds of CPU spent in them.
+ask the kernel: JSON with how often each was called, how many bytes it gave, and the seconds of CPU in them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def clocked_phases() -> Phases:
     """Import the engine and wrap its steps."""
     phases = Phases()
     before = clock()
-    from isoaudit import audit, report, scan
+    from isoaudit import audit, judgement, report, scan
     from isoaudit.cli import app, auditing, options, output
     from isoaudit.collect.containers import ContainerReader
 
@@ -64,7 +64,7 @@ def clocked_phases() -> Phases:
     phases.wrap(ContainerReader, "read", "reading")
     phases.wrap(audit.Judge, "container", "judging")
     phases.wrap(audit.Judge, "host", "judging")
-    phases.wrap(scan, "walls", "judging")
+    phases.wrap(judgement, "walls", "judging")
     phases.wrap(report.FindingEncoder, "section", "encoding")
     phases.wrap(output.Output, "write", "output")
     phases.wrap(auditing, "audit", "rest")

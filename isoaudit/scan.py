@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
-from isoaudit.audit import Judge, peers_of
 from isoaudit.collect.containers import ContainerReader, Named, identify, lsm_label
 from isoaudit.collect.discovery import discover
 from isoaudit.collect.host import HostReading, read_host
 from isoaudit.collect.naming import Names
-from isoaudit.collect.paths import Paths, require_proc
+from isoaudit.collect.paths import require_proc
 from isoaudit.collect.process import ProcessDirectory
 from isoaudit.collect.tree import VanishedError
 from isoaudit.errors import NothingToAuditError, UsageError
@@ -22,30 +21,19 @@ from isoaudit.facts.container import Container, Identity
 from isoaudit.facts.idmap import IdRange, parse_id_map
 from isoaudit.facts.peers import Peer, Peers
 from isoaudit.facts.scan import ScanFacts, Snapshot
-from isoaudit.facts.units import count
-from isoaudit.facts.walls import walls
 from isoaudit.model import Unknown
-from isoaudit.policy import Policy, require_known
-from isoaudit.report import (
-    FindingEncoder,
-    Report,
-    Section,
-    container_document,
-    host_document,
-    scan_document,
-    tool_document,
-)
+from isoaudit.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from isoaudit.facts.host import Host
+    from isoaudit.collect.paths import Paths
     from isoaudit.model import Reading
+    from isoaudit.policy import Policy
     from isoaudit.probes.prober import Prober
     from isoaudit.registry import Catalogue
-
-HAZARDS = ("none", "safe", "visible", "disruptive")
+    from isoaudit.report import Report, Section
 
 # Below so many containers a second process costs more than it saves.
 _WORTH_FORKING = 300
@@ -57,18 +45,6 @@ def _silent(_what: str, _done: int, _total: int) -> None:
     """No progress."""
 
 
-class Request(NamedTuple):
-    """What to scan, and how."""
-
-    paths: Paths = Paths()
-    target: str = ""  # a container's pid, name or id; "" is the host and all its containers
-    only: tuple[int, ...] = ()  # first processes of the containers to audit, and not the host; () is all
-    probes: str = "none"
-    include_sandboxes: bool = False
-    command: tuple[str, ...] = ()
-    workers: int = 0  # 0: as many as CPUs where it pays
-
-
 class Scope(NamedTuple):
     """What a scan found before it looks closer."""
 
@@ -78,6 +54,8 @@ class Scope(NamedTuple):
     processes: int
     hidden: int
     sandboxes: int  # left out
+    started: str  # RFC 3339
+    clock: float  # time.monotonic() then
 
 
 def look(request: Request) -> Scope:
@@ -87,10 +65,12 @@ def look(request: Request) -> Scope:
         UsageError: /proc cannot be read, or the target names several containers.
         NothingToAuditError: the target is no container.
     """
+    started, clock = datetime.now(timezone.utc).isoformat(timespec="seconds"), time.monotonic()
     require_proc(request.paths)
-    reading = read_host(request.paths)
-    found = discover(request.paths, reading.host.namespaces, reading.host.mounts)
-    everything = identify(found.candidates, Names(request.paths))
+    with _without_gc():
+        reading = read_host(request.paths)
+        found = discover(request.paths, reading.host.namespaces, reading.host.mounts)
+        everything = identify(found.candidates, Names(request.paths))
     sandboxes = sum(named.identity.sandbox for named in everything)
     chosen: tuple[Named, ...]
     if request.target:
@@ -103,7 +83,7 @@ def look(request: Request) -> Scope:
         chosen, sandboxes = everything, 0
     else:
         chosen = tuple(named for named in everything if not named.identity.sandbox)
-    return Scope(reading, chosen, everything, found.processes, found.hidden, sandboxes)
+    return Scope(reading, chosen, everything, found.processes, found.hidden, sandboxes, started, clock)
 
 
 def resolve(target: str, everything: Iterable[Named], paths: Paths) -> Named:
@@ -135,26 +115,15 @@ def resolve(target: str, everything: Iterable[Named], paths: Paths) -> Named:
     return matches[0]
 
 
-class _Clock:
-    """When a scan began, and how long it took."""
-
-    def __init__(self) -> None:
-        self.started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        self._from = time.monotonic()
-
-    def seconds(self) -> float:
-        return round(time.monotonic() - self._from, 3)
-
-
 def _mode(request: Request) -> str:
     return "container" if request.target or request.only else "host"
 
 
-def _facts(request: Request, scope: Scope, clock: _Clock) -> ScanFacts:
+def _facts(request: Request, scope: Scope) -> ScanFacts:
     return ScanFacts(
         id=os.urandom(8).hex(),
-        started=clock.started,
-        seconds=clock.seconds(),
+        started=scope.started,
+        seconds=round(time.monotonic() - scope.clock, 3),
         mode=_mode(request),
         command=request.command,
         euid=os.geteuid(),
@@ -193,9 +162,8 @@ def collect(request: Request, progress: Callable[[str, int, int], None] = _silen
     Raises:
         UsageError, NothingToAuditError: as `look`.
     """
-    clock = _Clock()
+    scope = look(request)
     with _without_gc():
-        scope = look(request)
         containers: list[Container] = []
         vanished: list[Identity] = []
         for batch in _batches(scope.named):
@@ -205,7 +173,7 @@ def collect(request: Request, progress: Callable[[str, int, int], None] = _silen
             progress("reading", len(containers) + len(vanished), len(scope.named))
         with _Probes(request, scope, progress) as probes:
             probed = probes.run(containers)
-        return Snapshot(_facts(request, scope, clock), scope.reading.host, tuple(probed), tuple(vanished))
+        return Snapshot(_facts(request, scope), scope.reading.host, tuple(probed), tuple(vanished))
 
 
 def audit(
@@ -214,96 +182,47 @@ def audit(
     policy: Policy,
     frameworks: Mapping[str, Mapping[str, list[str]]],
     progress: Callable[[str, int, int], None] = _silent,
+    scope: Scope | None = None,
 ) -> Report:
     """Scan and judge.
+
+    Args:
+        request: what to scan.
+        catalogue: the checks; the policy may leave some out.
+        policy: what the user demands.
+        frameworks: by check id, the controls of each framework that it is evidence for.
+        progress: told what is done, how much of it, and of how much.
+        scope: what `look` found for this request, if it was asked already.
 
     Raises:
         UsageError, NothingToAuditError: as `look`, or a policy that names what does not exist.
     """
-    chosen = _chosen(catalogue, policy)
-    clock = _Clock()
+    scope = scope or look(request)
+    from isoaudit.judgement import Judgement  # with all that it needs: a scan has begun by now
+
     with _without_gc():
-        scope = look(request)
-        host = scope.reading.host
-        peers = Peers(_peer(request.paths, named) for named in scope.everything)
-        judge = Judge(chosen, host, peers, policy.severities)
-        encoder = FindingEncoder(frameworks)
-        sections = [encoder.section(None, judge.host() if _mode(request) == "host" else (), policy)]
+        judgement = Judgement(
+            catalogue,
+            policy,
+            frameworks,
+            scope.reading.host,
+            Peers(_peer(request.paths, named) for named in scope.everything),
+        )
+        sections = [judgement.host(judged=_mode(request) == "host")]
         done = 0
         with _Probes(request, scope, progress) as probes:
 
             def work(batch: tuple[Named, ...]) -> list[Section]:
                 read = list(_read(request, scope, batch))
                 probed = iter(probes.run([one for one in read if isinstance(one, Container)]))
-                return [
-                    _section(judge, host, encoder, policy, one if isinstance(one, Identity) else next(probed))
-                    for one in read
-                ]
+                return [judgement.section(one if isinstance(one, Identity) else next(probed)) for one in read]
 
             workers = _workers(request, len(scope.named))
             for result in _spread(work, _batches(scope.named), workers):
                 sections += result
                 done += len(result)
                 progress("auditing", done, len(scope.named))
-        notices = [*probes.notices, *_notices(scope, sections)]
-        return _report(_facts(request, scope, clock), host, chosen, policy, sections, notices)
-
-
-def judge_snapshot(
-    snapshot: Snapshot,
-    catalogue: Catalogue,
-    policy: Policy,
-    frameworks: Mapping[str, Mapping[str, list[str]]],
-) -> Report:
-    """Judge facts that were collected earlier, or elsewhere.
-
-    Raises:
-        UsageError: a policy that names what does not exist.
-    """
-    chosen = _chosen(catalogue, policy)
-    judge = Judge(chosen, snapshot.host, peers_of(snapshot.containers), policy.severities)
-    encoder = FindingEncoder(frameworks)
-    sections = [encoder.section(None, judge.host() if snapshot.scan.mode == "host" else (), policy)]
-    subjects: list[Container | Identity] = [*snapshot.containers, *snapshot.vanished]
-    sections += [_section(judge, snapshot.host, encoder, policy, one) for one in subjects]
-    notices = _notices_of(snapshot.scan.hidden, snapshot.scan.sandboxes, len(snapshot.vanished))
-    return _report(snapshot.scan, snapshot.host, chosen, policy, sections, notices)
-
-
-def _chosen(catalogue: Catalogue, policy: Policy) -> Catalogue:
-    require_known(policy.severities, (check.id for check in catalogue.checks))
-    return catalogue.selected(policy.select, policy.ignore)
-
-
-def _section(
-    judge: Judge, host: Host, encoder: FindingEncoder, policy: Policy, one: Container | Identity
-) -> Section:
-    if isinstance(one, Identity):
-        return encoder.section(container_document(one, None, {}), (), policy)
-    document = container_document(one.identity, one, walls(host, one))
-    return encoder.section(document, judge.container(one), policy)
-
-
-def _report(
-    scan: ScanFacts,
-    host: Host,
-    catalogue: Catalogue,
-    policy: Policy,
-    sections: list[Section],
-    notices: Iterable[str],
-) -> Report:
-    tallies = [section.tally for section in sections]
-    undecided = sum(t.get("unknown", 0) + t.get("error", 0) for t in tallies)
-    gate = "none"
-    if policy.fail_on is not None:
-        gate = "failed" if any(section.blocking for section in sections) else "passed"
-    return Report(
-        tool=tool_document(catalogue.digest),
-        scan=scan_document(scan, policy, notices, complete=not undecided and not scan.hidden),
-        host=host_document(host),
-        sections=sections,
-        gate=gate,
-    )
+        return judgement.report(_facts(request, scope), sections, probes.notices)
 
 
 def _peer(paths: Paths, named: Named) -> Peer:
@@ -318,25 +237,6 @@ def _peer(paths: Paths, named: Named) -> Peer:
     except VanishedError as error:
         uid_map = label = Unknown(str(error), "it has ended")
     return Peer(named.identity, candidate.namespaces, uid_map, label)
-
-
-def _notices(scope: Scope, sections: Iterable[Section]) -> list[str]:
-    vanished = sum(1 for section in sections if section.container and section.container.get("vanished"))
-    return _notices_of(scope.hidden, scope.sandboxes, vanished)
-
-
-def _notices_of(hidden: int, sandboxes: int, vanished: int) -> list[str]:
-    """What makes a report less than whole, in words."""
-    notices = []
-    if hidden:
-        notices.append(f"{count(hidden, 'process')} could not be looked into: run isoaudit as root to see them")
-    if sandboxes:
-        notices.append(
-            f"{count(sandboxes, 'service')} of the host with private mounts left out: add --include-sandboxes"
-        )
-    if vanished:
-        notices.append(f"{count(vanished, 'container')} ended while being read, and could not be judged")
-    return notices
 
 
 def _spread(

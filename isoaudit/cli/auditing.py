@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from isoaudit.policy import Policy
+    from isoaudit.request import Request
 
 
 def audit(
-    request: scan.Request,
+    request: Request,
     policy: Policy,
     formats: Sequence[str],
     output: str,
@@ -29,8 +30,10 @@ def audit(
     Raises:
         UsageError, NothingToAuditError: bad input; nothing was written.
     """
-    catalogue = options.catalogue_of(checks_dir)
     with Output(formats, output, color=color, quiet=quiet) as out:
-        report = scan.audit(request, catalogue, policy, frameworks.load(), progress(quiet=quiet))
+        # The host first: whether there is anything to audit is found out before a hundred checks are loaded.
+        scope = scan.look(request)
+        catalogue = options.catalogue_of(checks_dir)
+        report = scan.audit(request, catalogue, policy, frameworks.load(), progress(quiet=quiet), scope)
         out.write(report, catalogue)
     return options.exit_code(report, policy)

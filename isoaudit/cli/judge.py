@@ -25,7 +25,7 @@ def run(
     no_color: options.NoColor = False,
 ) -> None:
     """Judge a snapshot, anywhere."""
-    from isoaudit import frameworks, scan, snapshot
+    from isoaudit import frameworks, judgement, snapshot
     from isoaudit.cli.output import Output
     from isoaudit.cli.reading import read_text
 
@@ -33,6 +33,6 @@ def run(
     facts = snapshot.loads(read_text(path), path)
     catalogue = options.catalogue_of(checks_dir)
     with Output(formats or [], output, color=not no_color, quiet=quiet) as out:
-        report = scan.judge_snapshot(facts, catalogue, policy, frameworks.load())
+        report = judgement.judge_snapshot(facts, catalogue, policy, frameworks.load())
         out.write(report, catalogue)
     raise typer.Exit(options.exit_code(report, policy))

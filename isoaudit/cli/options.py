@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from isoaudit.collect.paths import Paths
 from isoaudit.errors import EXIT_DONE, EXIT_GATE_FAILED, EXIT_INCOMPLETE, UsageError
-from isoaudit.policy import Policy, load, severity
-from isoaudit.registry import Catalogue, CheckError, require_trusted
-from isoaudit.registry import load as load_checks
-from isoaudit.report import Report
-from isoaudit.resources import bundled
-from isoaudit.scan import HAZARDS, Request
+from isoaudit.request import HAZARDS, Request
+
+if TYPE_CHECKING:
+    from isoaudit.policy import Policy
+    from isoaudit.registry import Catalogue
+    from isoaudit.report import Report
 
 # typer evaluates these at run time, on Python 3.10 too: hence Optional rather than `| None`.
 Formats = Annotated[
@@ -71,6 +71,8 @@ def policy_of(
     Raises:
         UsageError: either says something that we do not know.
     """
+    from isoaudit.policy import Policy, load, severity
+
     policy = load(path) if path else Policy()
     if fail_on:
         policy = policy._replace(fail_on=severity(fail_on, "--fail-on"))
@@ -87,11 +89,14 @@ def catalogue_of(folder: str | None = None) -> Catalogue:
     Raises:
         UsageError: the folder's cannot be trusted or loaded.
     """
-    catalogue = load_checks(bundled("checks"))
+    from isoaudit.registry import CheckError, load, require_trusted
+    from isoaudit.resources import bundled
+
+    catalogue = load(bundled("checks"))
     if folder:
         require_trusted(folder)
         try:
-            catalogue = catalogue.merged(load_checks(folder))
+            catalogue = catalogue.merged(load(folder))
         except CheckError as error:
             raise UsageError(f"--checks-dir: {error}") from error
     return catalogue

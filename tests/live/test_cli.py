@@ -17,6 +17,7 @@ from support.live import Docker, Process, Start, isoaudit
 from isoaudit import scan
 from isoaudit.policy import Policy
 from isoaudit.registry import load
+from isoaudit.request import Request
 from isoaudit.resources import bundled, data
 
 Spawn = Callable[..., Process]
@@ -104,7 +105,7 @@ def as_nobody(arguments: list[str]) -> tuple[int, str]:
     """Run isoaudit in a fork that becomes an ordinary user; the interpreter itself may lie in root's home."""
     from isoaudit.cli.app import run
 
-    scan.audit(scan.Request(), load(bundled("checks")), Policy(), {})  # imports all that a scan needs
+    scan.audit(Request(), load(bundled("checks")), Policy(), {})  # imports all that a scan needs
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -13,13 +13,13 @@ from isoaudit import frameworks
 from isoaudit.audit import Finding, Judge, fingerprint, peers_of, reproduce
 from isoaudit.errors import UsageError
 from isoaudit.facts.scan import ScanFacts, Snapshot
+from isoaudit.judgement import judge_snapshot
 from isoaudit.kernel.capability import mask
 from isoaudit.model import Basis, Evidence, Severity, Subject, Verdict, fail
 from isoaudit.policy import Policy
 from isoaudit.registry import Catalogue, Check, load, parse_page
 from isoaudit.report import Report
 from isoaudit.resources import bundled, data
-from isoaudit.scan import judge_snapshot
 
 HOSTILE = "a\x1b[31m\n<script>\u202e\ud800[/bold]"
 NO_POLICY = Policy()

@@ -20,6 +20,8 @@ from markupsafe import Markup, escape
 
 from isoaudit.facts.units import binary, count
 from isoaudit.model import SEVERITIES, Basis, Verdict
+from isoaudit.render.visible import HIDDEN
+from isoaudit.render.visible import visible as visible_text
 from isoaudit.resources import bundled
 
 if TYPE_CHECKING:
@@ -39,46 +41,34 @@ _SHORTEST_ID = 12  # a shorter one could be part of any word
 _ORDER = {severity.value: rank for rank, severity in enumerate(SEVERITIES)}
 _BASES = tuple(basis.value for basis in Basis)
 
-# What acts or hides in a browser: control, format and separator characters, fillers and variation selectors,
-# no-break and other odd spaces, and lone surrogates, which no encoder takes.
-_HIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u1680\u17b4\u17b5"
-    "\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff"
-    "\ud800-\udfff\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0000-\U000e0fff]"
-)
 _URL = re.compile(r"https?://[^\s<>\"'`()]+[^\s<>\"'`().,;:]")
-
-
-def _named(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode("ascii")
 
 
 def _marked(match: re.Match[str]) -> str:
     # Tabs and line ends are usual in what the kernel says; the rest is not.
     usual = match[0] in "\t\n"
     line_end = "\n" if match[0] == "\n" else ""
-    return f'<span class="ctl{" usual" if usual else ""}">{_named(match)}</span>{line_end}'
+    return f'<span class="ctl{" usual" if usual else ""}">{visible_text(match[0])}</span>{line_end}'
 
 
 def _finalize(value: object) -> object:
     r"""Every value on its way into the page, attributes too: nothing in it acts or hides (`\x1b`, `\u202e`)."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return _HIDDEN.sub(_named, value) if _HIDDEN.search(value) else value
+    return visible_text(value)
 
 
 def visible(value: object) -> Markup:
     """Text for an element: what would act or hide is spelled out and marked, and lines still end."""
     safe = escape(str(value))
-    return Markup(_HIDDEN.sub(_marked, safe)) if _HIDDEN.search(safe) else safe  # noqa: S704  escaped above
+    return Markup(HIDDEN.sub(_marked, safe)) if HIDDEN.search(safe) else safe  # noqa: S704  escaped above
 
 
 def _inline(text: str) -> str:
     """A line of a page: `code`, and links where an address is written out."""
     parts = []
     for index, part in enumerate(text.split("`")):
-        safe = str(escape(_HIDDEN.sub(_named, part)))
+        safe = str(escape(visible_text(part)))
         if index % 2:
             parts.append(f"<code>{safe}</code>")
         else:

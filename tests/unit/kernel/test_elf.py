@@ -71,10 +71,8 @@ def level(bits: int, *, order: str = "<", wide: bool = True) -> bytes:
 
 
 @pytest.mark.skipif(shutil.which("readelf") is None, reason="readelf is the second witness")
-@pytest.mark.parametrize("path", CANDIDATES)
+@pytest.mark.parametrize("path", [path for path in CANDIDATES if os.path.exists(path)])
 def test_agrees_with_readelf(path: str) -> None:
-    if not os.path.exists(path):
-        pytest.skip(f"no {path} here")
     shown = subprocess.run(
         ["readelf", "-n", "--wide", path], capture_output=True, text=True, check=False, env={"LC_ALL": "C"}
     ).stdout

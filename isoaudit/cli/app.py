@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Annotated, Optional
 
@@ -44,8 +45,14 @@ for _command in commands.ALL:
     app.command(_command.name, help=_command.help, no_args_is_help=_command.needs_arguments)(_command.run)
 
 
+def _terminate(number: int, _frame: object) -> None:
+    """End as by Ctrl-C: whatever was started is taken away on the way out."""
+    raise SystemExit(128 + number)
+
+
 def run() -> int:
     """Run the command of `sys.argv`; the exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app(standalone_mode=True)
     except SystemExit as end:

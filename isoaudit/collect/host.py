@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from isoaudit.collect.cgroups import CgroupReader, hierarchies
 from isoaudit.collect.discovery import host_namespaces
@@ -22,12 +22,14 @@ from isoaudit.kernel import syscalls
 from isoaudit.model import Known, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from isoaudit.collect.paths import Paths
     from isoaudit.facts.cgroup import Hierarchy
     from isoaudit.facts.mounts import Mount
     from isoaudit.model import Reading
+
+T = TypeVar("T")
 
 # Every setting that a check asks for. Reading any of them changes nothing.
 SYSCTLS: tuple[str, ...] = (
@@ -118,8 +120,8 @@ def read_host(paths: Paths) -> HostReading:
         memory_nodes=_memory_nodes(paths),
         hugepage_sizes=sizes,
         x86_level=read(f"{paths.proc}/cpuinfo", parse_x86_level),
-        lsms=read(f"{paths.sys}/kernel/security/lsm", lambda raw: tuple(filter(None, line(raw).split(",")))),
-        lockdown=read(f"{paths.sys}/kernel/security/lockdown", _selected),
+        lsms=_security(paths, "lsm", lambda raw: tuple(filter(None, line(raw).split(",")))),
+        lockdown=_security(paths, "lockdown", _selected),
         sysctls=sysctls,
         absent_sysctls=absent,
         kernel_files=_kernel_files(paths),
@@ -195,6 +197,15 @@ def _size_name(kilobytes: int) -> str:
     if kilobytes >= 1 << 20:
         return f"{kilobytes >> 20}GB"
     return f"{kilobytes >> 10}MB" if kilobytes >= 1 << 10 else f"{kilobytes}KB"
+
+
+def _security(paths: Paths, name: str, parse: Callable[[bytes], T]) -> Reading[T]:
+    """A file of securityfs, which not every host has mounted."""
+    folder = f"{paths.sys}/kernel/security"
+    reading = read(f"{folder}/{name}", parse)
+    if isinstance(reading, Unknown) and not os.path.exists(f"{folder}/lsm"):
+        return Unknown(reading.source, f"securityfs is not mounted: mount -t securityfs none {folder}")
+    return reading
 
 
 def _selected(raw: bytes) -> str:

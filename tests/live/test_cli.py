@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -171,7 +172,8 @@ def test_a_container_that_ends_in_the_middle_is_reported(spawn: Spawn) -> None:
         churn.wait()
 
 
-def test_ctrl_c_leaves_nothing(contained: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_nothing(contained: int, tmp_path: Path, number: int, code: int) -> None:
     running = subprocess.Popen(
         [sys.executable, "-m", "isoaudit", "scan", "--host", "-f", "html,json", "-o", str(tmp_path)],
         stdout=subprocess.DEVNULL,
@@ -179,11 +181,11 @@ def test_ctrl_c_leaves_nothing(contained: int, tmp_path: Path) -> None:
         text=True,
     )
     time.sleep(0.6)
-    running.send_signal(2)
+    running.send_signal(number)
     _, errors = running.communicate(timeout=30)
-    assert running.returncode in (0, 130)
+    assert running.returncode in (0, code)
     assert "Traceback" not in errors
-    if running.returncode == 130:
+    if running.returncode:
         assert list(tmp_path.iterdir()) == []
     assert not list(Path("/sys/fs/cgroup").glob("*/isoaudit-*"))
 

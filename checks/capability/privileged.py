@@ -27,10 +27,10 @@ the host's root.
 """
 
 from isoaudit import Container, Evidence, Known, Outcome, check, fail, passed, require
-from isoaudit.facts.confinement import matching
+from isoaudit.facts.confinement import matching, over_host
 from isoaudit.facts.container import Process
 from isoaudit.facts.exposure import policy
-from isoaudit.facts.processes import line_evidence, named, over_host
+from isoaudit.facts.processes import line_evidence, named
 from isoaudit.facts.status import SECCOMP_DISABLED, Status
 from isoaudit.kernel.capability import NAMES, bit
 

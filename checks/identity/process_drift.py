@@ -30,8 +30,9 @@ it started others, which is `low` here.
 from typing import NamedTuple
 
 from isoaudit import Container, Evidence, Known, Outcome, Severity, check, fail, passed, require
+from isoaudit.facts.confinement import over_host
 from isoaudit.facts.container import Process
-from isoaudit.facts.processes import line_evidence, listed, over_host, set_evidence
+from isoaudit.facts.processes import line_evidence, listed, set_evidence
 from isoaudit.facts.status import SECCOMP_DISABLED, Status
 from isoaudit.facts.units import count
 from isoaudit.kernel.capability import names

@@ -11,8 +11,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from isoaudit.facts.confinement import holds_over_host, host_root_processes
-from isoaudit.facts.idmap import IdRange
+from isoaudit.facts.confinement import holds_over_host, host_root_processes, maps_host_root
 from isoaudit.facts.lsm import parse_label
 from isoaudit.facts.mounts import mount_of, within
 from isoaudit.facts.processes import listed
@@ -231,17 +230,13 @@ def writers(container: Container, *, sysctl: bool) -> tuple[Process, ...]:
     try:
         roots = host_root_processes(container)
     except FactMissing:
-        if isinstance(container.uid_map, Known) and not _maps_host_root(container.uid_map.value):
+        if isinstance(container.uid_map, Known) and not maps_host_root(container):
             return ()
         raise
     # CAP_SETUID over the host becomes uid 0 by one call.
     return roots or holds_over_host(
         container, mask("CAP_SETUID") if sysctl else mask("CAP_SETUID", "CAP_DAC_OVERRIDE")
     )
-
-
-def _maps_host_root(ranges: tuple[IdRange, ...]) -> bool:
-    return any(outside == 0 and length > 0 for _, outside, length in ranges)
 
 
 class Opening(NamedTuple):

@@ -9,8 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from isoaudit.facts.confinement import own_user_namespace
-from isoaudit.facts.namespaces import INITIAL, missing_type
+from isoaudit.facts.confinement import over_host
 from isoaudit.model import SEVERITIES, Evidence, FactMissing, Known, Severity, Unknown, require
 
 if TYPE_CHECKING:
@@ -47,22 +46,6 @@ def _reach(status: Status, mask: int) -> Reach:
     if isinstance(status.no_new_privs, Known) and status.no_new_privs.value:
         return Reach.KEPT
     return Reach.EXECUTION if 0 in status.uids[:2] else Reach.FILE
-
-
-def over_host(container: Container, process: Process) -> bool:
-    """Whether what a process holds, it holds over the host: it is in the initial user namespace.
-
-    A neighbour of the first process can have made a user namespace of its own, as browsers and build tools do;
-    /proc/PID/status then shows it with every capability.
-
-    Raises:
-        FactMissing: its user namespace could not be read.
-    """
-    if missing_type(container.namespaces.user):
-        return True
-    if process.pid == container.identity.pid:
-        return not own_user_namespace(container)
-    return require(process.user_namespace) == INITIAL["user"]
 
 
 def nearest(container: Container, mask: int) -> Nearest | None:

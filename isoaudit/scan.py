@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from isoaudit.report import Report, Section
 
 # Below so many containers a second process costs more than it saves.
-_WORTH_FORKING = 300
-# Containers in memory at once: enough for probes to run side by side.
-_BATCH = 64
+_WORTH_FORKING = 50
+# Containers in memory at once: few, so that workers come out even; with probes enough to run side by side.
+_BATCH = 16
+_PROBED_BATCH = 64
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:
@@ -166,7 +167,7 @@ def collect(request: Request, progress: Callable[[str, int, int], None] = _silen
     with _without_gc():
         containers: list[Container] = []
         vanished: list[Identity] = []
-        for batch in _batches(scope.named):
+        for batch in _batches(request, scope.named):
             read = list(_read(request, scope, batch))
             vanished += [one for one in read if isinstance(one, Identity)]
             containers += [one for one in read if isinstance(one, Container)]
@@ -218,7 +219,7 @@ def audit(
                 return [judgement.section(one if isinstance(one, Identity) else next(probed)) for one in read]
 
             workers = _workers(request, len(scope.named))
-            for result in _spread(work, _batches(scope.named), workers):
+            for result in _spread(work, _batches(request, scope.named), workers):
                 sections += result
                 done += len(result)
                 progress("auditing", done, len(scope.named))
@@ -249,8 +250,9 @@ def _spread(
     return spread(work, batches, workers)
 
 
-def _batches(named: Sequence[Named]) -> list[tuple[Named, ...]]:
-    return [tuple(named[at : at + _BATCH]) for at in range(0, len(named), _BATCH)]
+def _batches(request: Request, named: Sequence[Named]) -> list[tuple[Named, ...]]:
+    size = _BATCH if request.probes == "none" else _PROBED_BATCH
+    return [tuple(named[at : at + size]) for at in range(0, len(named), size)]
 
 
 def _workers(request: Request, containers: int) -> int:

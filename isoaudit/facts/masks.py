@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from isoaudit.facts.probe import ProbeAnswer
 
 PROC, SYSFS, BINFMT = "proc", "sysfs", "binfmt_misc"
-_SHOWN, _LINES = 3, 8
+_SHOWN, _LINES = 2, 8
 _COMPLAIN = frozenset({"complain", "unconfined", "prompt"})
 
 

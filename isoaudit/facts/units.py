@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -29,10 +24,3 @@ def count(number: int, noun: str) -> str:
     if noun.endswith("y") and not noun.endswith(("ay", "ey", "oy", "uy")):
         plural = f"{noun[:-1]}ies"
     return f"{number} {plural}"
-
-
-def listing(items: Sequence[str], most: int = 4) -> str:
-    """Items with commas, cut to what one reads: "a, b, c, d and 8 more"."""
-    rest = len(items) - most
-    shown = ", ".join(items[:most])
-    return f"{shown} and {rest} more" if rest > 0 else shown

@@ -6,7 +6,6 @@ import gc
 import os
 import time
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.collect.containers import ContainerReader, Named, identify, lsm_label
@@ -66,7 +65,7 @@ def look(request: Request) -> Scope:
         UsageError: /proc cannot be read, or the target names several containers.
         NothingToAuditError: the target is no container.
     """
-    started, clock = datetime.now(timezone.utc).isoformat(timespec="seconds"), time.monotonic()
+    started, clock = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()), time.monotonic()
     require_proc(request.paths)
     with _without_gc():
         reading = read_host(request.paths)

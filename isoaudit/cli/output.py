@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.errors import UsageError
@@ -33,6 +32,8 @@ class OutputFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        import tempfile
+
         folder = os.path.dirname(path) or "."
         try:
             if os.path.isdir(path):

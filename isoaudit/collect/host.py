@@ -14,7 +14,6 @@ from isoaudit.facts.cpu import parse_x86_level
 from isoaudit.facts.devices import parse_proc_devices
 from isoaudit.facts.host import EngineSocket, Host
 from isoaudit.facts.kernel import parse_release
-from isoaudit.facts.masks import masked_paths, read_only_paths
 from isoaudit.facts.mounts import mount_of, parse_mountinfo, path_on
 from isoaudit.facts.text import line, text
 from isoaudit.facts.userland import parse_os_release
@@ -250,6 +249,8 @@ def _sysctls(paths: Paths, mounts: tuple[Mount, ...]) -> tuple[dict[str, Reading
 
 
 def _kernel_files(paths: Paths) -> dict[str, Reading[bool]]:
+    from isoaudit.facts.masks import masked_paths, read_only_paths  # its data is not needed to begin
+
     listed = (*masked_paths(), *read_only_paths())
     return {name: _there(name, paths) for name in sorted({*_KERNEL_FILES, *(entry.path for entry in listed)})}
 

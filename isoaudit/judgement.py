@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from isoaudit.audit import Judge, peers_of
 from isoaudit.facts.container import Container, Identity
+from isoaudit.facts.namespaces import INITIAL
 from isoaudit.facts.units import count
 from isoaudit.facts.walls import walls
+from isoaudit.model import Known
 from isoaudit.policy import Policy, require_known
 from isoaudit.report import (
     FindingEncoder,
@@ -80,8 +82,8 @@ class Judgement:
             scan=scan_document(
                 scan,
                 self._policy,
-                [*notices, *_notices(scan, vanished)],
-                complete=not undecided and not scan.hidden,
+                [*notices, *_notices(scan, vanished, self._host)],
+                complete=not undecided and not scan.hidden and not _contained(self._host),
             ),
             host=host_document(self._host),
             sections=sections,
@@ -106,9 +108,20 @@ def judge_snapshot(
     return judgement.report(snapshot.scan, sections, ())
 
 
-def _notices(scan: ScanFacts, vanished: int) -> list[str]:
+def _contained(host: Host) -> bool:
+    """Whether what was taken for the host is itself in a PID namespace that is not the initial one."""
+    pid = host.namespaces.pid
+    return isinstance(pid, Known) and pid.value != INITIAL["pid"]
+
+
+def _notices(scan: ScanFacts, vanished: int, host: Host) -> list[str]:
     """What makes a report less than whole, in words."""
     notices = []
+    if _contained(host):
+        notices.append(
+            "what is called the host here is a container itself, in a PID namespace of its own: run isoaudit "
+            "on the real host, or give it that one's /proc and /sys by --proc and --sys"
+        )
     if scan.hidden:
         notices.append(
             f"{count(scan.hidden, 'process')} could not be looked into: run isoaudit as root to see them"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from support.facts import make_container, make_host, make_identity, make_status
+from support.facts import HOST_INODES, make_container, make_host, make_identity, make_status, namespaces
 
 from isoaudit import frameworks
 from isoaudit.audit import Finding, Judge, fingerprint, peers_of, reproduce
@@ -62,6 +62,14 @@ def test_a_vanished_container_has_no_findings(catalogue: Catalogue) -> None:
     assert gone["vanished"] is True
     assert not [f for f in report.findings() if f["subject"]["key"] == "gone"]
     assert any("ended while being read" in notice for notice in report.scan["notices"])
+
+
+def test_a_host_that_is_a_container_is_called_one(catalogue: Catalogue) -> None:
+    inside = make_host(namespaces=namespaces(1, **{**HOST_INODES, "pid": 4026532999}))
+    report = report_of(catalogue, host=inside)
+    assert any("a container itself" in notice for notice in report.scan["notices"])
+    assert report.scan["complete"] is False
+    assert not any("a container itself" in notice for notice in report_of(catalogue).scan["notices"])
 
 
 def test_summary_counts_every_finding(catalogue: Catalogue) -> None:

@@ -32,13 +32,18 @@ class OutputFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        import tempfile
-
-        folder = os.path.dirname(path) or "."
+        self._temporary = ""
         try:
             if os.path.isdir(path):
                 raise IsADirectoryError(21, os.strerror(21))
+            if _is_special(path):
+                # /dev/stdout, a pipe: to be written to, and never to be replaced by a file of that name.
+                self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+                return
+            import tempfile
+
             # A new file of an unguessable name: no link that somebody has put there is followed.
+            folder = os.path.dirname(path) or "."
             self._fd, self._temporary = tempfile.mkstemp(prefix=f".{_NAME}-", dir=folder)
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error.strerror}") from error
@@ -50,24 +55,37 @@ class OutputFile:
             UsageError: the disk is full, or the folder has changed.
         """
         try:
-            with os.fdopen(self._fd, "w", encoding="utf-8", errors="backslashreplace") as file:
+            descriptor, self._fd = self._fd, -1  # closed from here on, and its number anybody's
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.writelines(parts)
                 file.flush()
-                os.fsync(file.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(self._temporary, 0o666 & ~umask)
-            os.replace(self._temporary, self.path)
+                if self._temporary:
+                    os.fsync(file.fileno())
+            if self._temporary:
+                umask = os.umask(0)
+                os.umask(umask)
+                os.chmod(self._temporary, 0o666 & ~umask)
+                os.replace(self._temporary, self.path)
+                self._temporary = ""
         except OSError as error:
             self.discard()
             raise UsageError(f"cannot write {self.path}: {error.strerror}") from error
 
     def discard(self) -> None:
         """Forget a file that was not written."""
-        with contextlib.suppress(OSError):
+        if self._fd >= 0:
             os.close(self._fd)
-        with contextlib.suppress(OSError):
-            os.unlink(self._temporary)
+            self._fd = -1
+        if self._temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary)
+
+
+def _is_special(path: str) -> bool:
+    """Whether a path is a device, a pipe, or a descriptor of a process, whatever that leads to."""
+    if path.startswith("/proc/") or (path.startswith("/dev/") and os.path.islink(path)):
+        return os.path.exists(path)
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 class Target(NamedTuple):

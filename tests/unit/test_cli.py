@@ -125,6 +125,36 @@ def test_an_unreadable_output_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_device_is_written_to_and_never_replaced(tmp_path: Path) -> None:
+    before = os.stat("/dev/null").st_rdev
+    assert run("checks", "--json")[0] == 0
+    snapshot = ("collect", "--probes", "none", "-q", "-o")
+    assert run(*snapshot, "/dev/null")[0] == 0
+    assert os.stat("/dev/null").st_rdev == before
+    code, out, _ = run(*snapshot, "/dev/stdout")
+    assert code == 0
+    assert json.loads(out)["schema"] == "isoaudit/snapshot/1"
+    code, _, err = run(*snapshot, "/dev/full")
+    assert code == 2
+    assert_one_line(err)
+    assert "No space left" in err
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
+    assert run(*snapshot, str(pipe))[0] == 0
+    assert b"isoaudit/snapshot/1" in reader.communicate(timeout=10)[0]
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("precious")
+    link.symlink_to(target)
+    assert run("collect", "--probes", "none", "-q", "-o", str(link))[0] == 0
+    assert target.read_text() == "precious"
+    assert not link.is_symlink()
+
+
 def test_hostile_text_in_an_error_is_inert() -> None:
     code, _, err = run("explain", "\x1b[31mred\u202e")
     assert code == 2

@@ -60,7 +60,7 @@ _DEVICES = (
     "c 136:* rwm",
 )
 _READ_ONLY = ("proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger")
-_MASKED = ("proc/interrupts", "proc/kcore", "proc/keys", "proc/timer_list")
+_MASKED = ("proc/acpi", "proc/interrupts", "proc/kcore", "proc/keys", "proc/scsi", "proc/timer_list")
 _OS_RELEASE = b'ID=isoaudit-demo\nPRETTY_NAME="isoaudit demonstration"\n'
 _CONTROLLERS = ("cpu", "memory", "pids", "devices", "freezer", "blkio")
 
@@ -199,7 +199,9 @@ def _furnish(kind: _Kind) -> None:
         if os.path.exists(path):
             _bind_read_only(path, path)
     for path in _MASKED:
-        if os.path.exists(path):
+        if os.path.isdir(path):
+            mounting.mount("tmpfs", path, "tmpfs", mounting.MS_RDONLY)
+        elif os.path.exists(path):
             mounting.mount("/dev/null", path, None, mounting.MS_BIND)
 
 

@@ -113,8 +113,13 @@ class RunCgroups:
         top, version = self._tops[controller]
         run = f"{top}/{self.name}"
         if run not in self._made:
-            os.mkdir(run, 0o755)
+            # Noted before it is made: an interrupt may come between the two.
             self._made.add(run)
+            try:
+                os.mkdir(run, 0o755)
+            except OSError:
+                self._made.discard(run)
+                raise
             if version == 2:
                 offered = read(f"{run}/cgroup.controllers").split()
                 wanted = [f"+{one}" for one in _V2_WANTED if one in offered]

@@ -35,13 +35,3 @@ def outside_of(ranges: tuple[IdRange, ...], inside: int) -> int | None:
         if start <= inside < start + length:
             return outside + inside - start
     return None
-
-
-def overlap(ours: tuple[IdRange, ...], theirs: tuple[IdRange, ...]) -> tuple[int, int] | None:
-    """The first host ids (first, last) that both maps cover; None where they are disjoint."""
-    for _, a, a_count in ours:
-        for _, b, b_count in theirs:
-            first, end = max(a, b), min(a + a_count, b + b_count)
-            if first < end:
-                return first, end - 1
-    return None

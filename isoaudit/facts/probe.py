@@ -16,8 +16,3 @@ class ProbeAnswer(NamedTuple):
     call: str  # what was called, as strace would show it
     answer: str  # what the kernel answered: "0", "EPERM", "EAGAIN after 63 forks"
     measured: float | None = None  # where an amount was measured; the unit is the probe's
-
-
-def not_run(name: str, reason: str = "probes were not run (--probes none)") -> tuple[str, str]:
-    """Source and reason of the reading of a probe that did not run."""
-    return f"probe {name}", reason

@@ -114,10 +114,6 @@ def read_adjtimex() -> Timex:
     return Timex(state, buffer.status, buffer.maxerror, buffer.esterror)
 
 
-# f_type of statfs(2) (include/uapi/linux/magic.h).
-CGROUP2_SUPER_MAGIC = 0x63677270
-TMPFS_MAGIC = 0x01021994
-
 # What the two families of tables call by other numbers (arch/x86/entry/syscalls/syscall_64.tbl;
 # scripts/syscall.tbl, which arm64, riscv and loongarch share).
 _X86_64 = {

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoaudit.facts.idmap import IDENTITY, IdRange, outside_of, overlap, parse_id_map
+from isoaudit.facts.idmap import IDENTITY, IdRange, outside_of, parse_id_map
 
 ranges = st.lists(
     st.builds(IdRange, st.integers(0, 2**16), st.integers(0, 2**16), st.integers(1, 2**16)), max_size=5
@@ -49,19 +49,3 @@ def test_outside() -> None:
     id_map = parse_id_map(b"0 1001 1\n1 100000 65536\n")
     assert [outside_of(id_map, inside) for inside in (0, 1, 65536, 65537)] == [1001, 100000, 165535, None]
     assert outside_of((), 0) is None
-
-
-def test_overlap() -> None:
-    assert overlap(IDENTITY, (IdRange(0, 100000, 65536),)) == (100000, 165535)
-    assert overlap((IdRange(0, 100000, 65536),), (IdRange(0, 165536, 65536),)) is None
-    assert overlap((), IDENTITY) is None
-
-
-@given(ranges, ranges)
-def test_overlap_is_symmetric_and_true(ours: tuple[IdRange, ...], theirs: tuple[IdRange, ...]) -> None:
-    found = overlap(ours, theirs)
-    assert (found is None) == (overlap(theirs, ours) is None)
-    if found is not None:
-        for outside in found:
-            for mapped in (ours, theirs):
-                assert any(first <= outside < first + length for _, first, length in mapped)

@@ -18,5 +18,6 @@ class Request(NamedTuple):
     only: tuple[int, ...] = ()  # first processes of the containers to audit, and not the host; () is all
     probes: str = "none"
     include_sandboxes: bool = False
+    ptrace: bool = True  # threads may be stopped for a moment to read their seccomp filters
     command: tuple[str, ...] = ()
     workers: int = 0  # 0: as many as CPUs where it pays

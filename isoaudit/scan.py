@@ -10,24 +10,30 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.collect.containers import ContainerReader, Named, identify, lsm_label
 from isoaudit.collect.discovery import discover
+from isoaudit.collect.filters import FilterReader
 from isoaudit.collect.host import HostReading, read_host
 from isoaudit.collect.naming import Names
 from isoaudit.collect.paths import require_proc
 from isoaudit.collect.process import ProcessDirectory
+from isoaudit.collect.quotas import read_owners
 from isoaudit.collect.tree import VanishedError
 from isoaudit.errors import NothingToAuditError, UsageError
 from isoaudit.facts.container import Container, Identity
 from isoaudit.facts.idmap import IdRange, parse_id_map
+from isoaudit.facts.lsm import label_file
 from isoaudit.facts.peers import Peer, Peers
+from isoaudit.facts.quotas import Account, accounts_of
 from isoaudit.facts.scan import ScanFacts, Snapshot
-from isoaudit.model import Unknown
+from isoaudit.model import Known, Unknown
 from isoaudit.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
+    from isoaudit.collect.cgroups import CgroupReader
     from isoaudit.collect.paths import Paths
+    from isoaudit.facts.cgroup import Cgroup
     from isoaudit.model import Reading
     from isoaudit.policy import Policy
     from isoaudit.probes.prober import Prober
@@ -148,12 +154,21 @@ def _without_gc() -> Iterator[None]:
 
 def _read(request: Request, scope: Scope, batch: Iterable[Named]) -> Iterator[Container | Identity]:
     """Read containers; one that vanished comes as its identity."""
-    reader = ContainerReader(request.paths, scope.reading.cgroups, scope.reading.host.machine)
-    for named in batch:
-        try:
-            yield reader.read(named)
-        except VanishedError:
-            yield named.identity
+    host = scope.reading.host
+    with FilterReader(request.paths, host.machine, ptrace=request.ptrace) as filters:
+        reader = ContainerReader(
+            request.paths,
+            scope.reading.cgroups,
+            host.machine,
+            label_file(host.lsms),
+            scope.reading.networks,
+            filters,
+        )
+        for named in batch:
+            try:
+                yield reader.read(named)
+            except VanishedError:
+                yield named.identity
 
 
 def collect(request: Request, progress: Callable[[str, int, int], None] = _silent) -> Snapshot:
@@ -200,13 +215,14 @@ def audit(
     scope = scope or look(request)
     from isoaudit.judgement import Judgement  # with all that it needs: a scan has begun by now
 
+    file = label_file(scope.reading.host.lsms)
     with _without_gc():
         judgement = Judgement(
             catalogue,
             policy,
             frameworks,
             scope.reading.host,
-            Peers(_peer(request.paths, named) for named in scope.everything),
+            Peers(_peer(request.paths, named, file, scope.reading.cgroups) for named in scope.everything),
         )
         sections = [judgement.host(judged=_mode(request) == "host")]
         done = 0
@@ -225,18 +241,27 @@ def audit(
         return judgement.report(_facts(request, scope), sections, probes.notices)
 
 
-def _peer(paths: Paths, named: Named) -> Peer:
+def _peer(paths: Paths, named: Named, file: str, cgroups: CgroupReader) -> Peer:
     """The little of a container that others are compared with, read ahead of the rest."""
     candidate = named.candidate
     uid_map: Reading[tuple[IdRange, ...]]
     label: Reading[str]
+    owners: Reading[tuple[Account, ...]]
     try:
         with ProcessDirectory(paths.proc, candidate.leader) as leader:
             uid_map = leader.read("uid_map", parse_id_map)
-            label = lsm_label(leader)
+            label = lsm_label(leader, file)
+            owners = read_owners(leader, candidate.namespaces, live=paths.live)
     except VanishedError as error:
-        uid_map = label = Unknown(str(error), "it has ended")
-    return Peer(named.identity, candidate.namespaces, uid_map, label)
+        uid_map = label = owners = Unknown(str(error), "it has ended")
+    accounts = accounts_of(candidate.processes, candidate.namespaces, owners)
+    memberships = candidate.memberships
+    cgroup: Reading[Cgroup] = (
+        Known(cgroups.compared(memberships.value), memberships.source)
+        if isinstance(memberships, Known)
+        else memberships
+    )
+    return Peer(named.identity, candidate.namespaces, uid_map, label, accounts=accounts, cgroup=cgroup)
 
 
 def _spread(

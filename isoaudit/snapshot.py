@@ -14,7 +14,23 @@ from typing import Any, Union
 
 from isoaudit._version import __version__
 from isoaudit.errors import UsageError
-from isoaudit.facts import cgroup, clock, devices, idmap, kernel, mounts, probe, rlimits, status, userland
+from isoaudit.facts import (
+    cgroup,
+    clock,
+    devices,
+    engines,
+    files,
+    idmap,
+    kernel,
+    mounts,
+    network,
+    probe,
+    quotas,
+    rlimits,
+    seccomp,
+    status,
+    userland,
+)
 from isoaudit.facts.container import Container, Identity
 from isoaudit.facts.host import EngineSocket, Host
 from isoaudit.facts.namespaces import Namespaces
@@ -37,7 +53,23 @@ _NAMES: dict[str, Any] = {
     "ScanFacts": ScanFacts,
     **{
         name: value
-        for module in (cgroup, clock, devices, idmap, kernel, mounts, probe, rlimits, status, userland)
+        for module in (
+            cgroup,
+            clock,
+            devices,
+            engines,
+            files,
+            idmap,
+            kernel,
+            mounts,
+            network,
+            probe,
+            quotas,
+            rlimits,
+            seccomp,
+            status,
+            userland,
+        )
         for name, value in vars(module).items()
         if isinstance(value, type)
     },

@@ -16,6 +16,7 @@ def run(
     ] = "",
     output: options.OutputPath = "",
     probes: options.Probes = None,
+    no_ptrace: options.NoPtrace = False,
     include_sandboxes: options.Sandboxes = False,
     proc: options.ProcPath = "/proc",
     sys_path: options.SysPath = "/sys",
@@ -26,7 +27,12 @@ def run(
     from isoaudit.cli.output import STANDARD_OUTPUT, OutputFile, progress, write_stdout
 
     request = options.request_of(
-        target=target, probes=probes, sandboxes=include_sandboxes, proc=proc, sys_path=sys_path
+        target=target,
+        probes=probes,
+        sandboxes=include_sandboxes,
+        no_ptrace=no_ptrace,
+        proc=proc,
+        sys_path=sys_path,
     )
     file = OutputFile(output) if output not in ("", STANDARD_OUTPUT) else None
     try:

@@ -19,6 +19,7 @@ def run(
     select: options.Select = None,
     ignore: options.Ignore = None,
     probes: options.Probes = None,
+    no_ptrace: options.NoPtrace = False,
     checks_dir: options.ChecksFolder = None,
     proc: options.ProcPath = "/proc",
     sys_path: options.SysPath = "/sys",
@@ -28,7 +29,9 @@ def run(
     """Audit one container."""
     from isoaudit.cli.auditing import audit
 
-    request = options.request_of(target=target, probes=probes, proc=proc, sys_path=sys_path)
+    request = options.request_of(
+        target=target, probes=probes, no_ptrace=no_ptrace, proc=proc, sys_path=sys_path
+    )
     policy = options.policy_of(policy_path, fail_on, select, ignore)
     raise typer.Exit(
         audit(request, policy, formats or [], output, checks_dir=checks_dir, quiet=quiet, color=not no_color)

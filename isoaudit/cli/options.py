@@ -45,6 +45,10 @@ Probes = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--probes", metavar="CLASS", help="none, safe (default as root), visible or disruptive."),
 ]
+NoPtrace = Annotated[
+    bool,
+    typer.Option("--no-ptrace", help="Do not stop a thread for a moment to read its seccomp filters."),
+]
 Sandboxes = Annotated[
     bool, typer.Option("--include-sandboxes", help="Also services of the host that have private mounts.")
 ]
@@ -107,6 +111,7 @@ def request_of(
     probes: str | None,
     target: str = "",
     sandboxes: bool = False,
+    no_ptrace: bool = False,
     proc: str = "/proc",
     sys_path: str = "/sys",
 ) -> Request:
@@ -124,6 +129,7 @@ def request_of(
         target=target,
         probes=chosen,
         include_sandboxes=sandboxes,
+        ptrace=not no_ptrace,
         command=("isoaudit", *sys.argv[1:]),
     )
 

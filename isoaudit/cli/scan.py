@@ -20,6 +20,7 @@ def run(
     select: options.Select = None,
     ignore: options.Ignore = None,
     probes: options.Probes = None,
+    no_ptrace: options.NoPtrace = False,
     include_sandboxes: options.Sandboxes = False,
     checks_dir: options.ChecksFolder = None,
     proc: options.ProcPath = "/proc",
@@ -32,7 +33,9 @@ def run(
         raise UsageError("scan what? `isoaudit scan --host`; one container is `isoaudit container NAME`")
     from isoaudit.cli.auditing import audit
 
-    request = options.request_of(probes=probes, sandboxes=include_sandboxes, proc=proc, sys_path=sys_path)
+    request = options.request_of(
+        probes=probes, sandboxes=include_sandboxes, no_ptrace=no_ptrace, proc=proc, sys_path=sys_path
+    )
     policy = options.policy_of(policy_path, fail_on, select, ignore)
     raise typer.Exit(
         audit(request, policy, formats or [], output, checks_dir=checks_dir, quiet=quiet, color=not no_color)

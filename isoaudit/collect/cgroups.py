@@ -4,95 +4,36 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from isoaudit.collect.cgroupfiles import (
+    ABOVE_ONLY,
+    COMPARED,
+    OWN_ONLY,
+    ROOT_ONLY,
+    V1_FILES,
+    V2_FILES,
+    open_cgroup,
+)
+from isoaudit.collect.devices import ProgramReader
 from isoaudit.collect.tree import read_record, refused
-from isoaudit.facts.cgroup import V2_NAMES, Cgroup, Hierarchy, Membership
+from isoaudit.facts.cgroup import V2_NAMES, Cgroup, Hierarchy, Membership, Owners, own_levels
 from isoaudit.facts.text import line, text
 from isoaudit.model import Known, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from isoaudit.collect.paths import Paths
     from isoaudit.facts.mounts import Mount
     from isoaudit.model import Reading
 
-# The files that checks judge, by controller. What a kernel does not have is found out once and not asked again.
-_V1_FILES: Mapping[str, tuple[str, ...]] = {
-    "cpu": ("cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares", "cpu.rt_runtime_us"),
-    "cpuset": ("cpuset.cpus", "cpuset.mems", "cpuset.effective_cpus", "cpuset.effective_mems"),
-    "memory": (
-        "memory.limit_in_bytes",
-        "memory.memsw.limit_in_bytes",
-        "memory.swappiness",
-        "memory.oom_control",
-        "memory.kmem.usage_in_bytes",
-    ),
-    "devices": ("devices.list",),
-    "freezer": ("freezer.state",),
-    "blkio": (
-        "blkio.throttle.read_bps_device",
-        "blkio.throttle.write_bps_device",
-        "blkio.throttle.read_iops_device",
-        "blkio.throttle.write_iops_device",
-        "blkio.weight",
-        "blkio.bfq.weight",
-    ),
-    "pids": ("pids.max",),
-    "net_cls": ("net_cls.classid",),
-    "net_prio": ("net_prio.ifpriomap",),
-    "rdma": ("rdma.max",),
-    "misc": ("misc.max",),
-}
-_V2_FILES: tuple[str, ...] = (
-    "cgroup.controllers",
-    "cgroup.type",
-    "cpu.max",
-    "cpu.weight",
-    "cpu.idle",
-    "cpuset.cpus",
-    "cpuset.cpus.effective",
-    "cpuset.mems.effective",
-    "memory.max",
-    "memory.high",
-    "memory.swap.max",
-    "memory.oom.group",
-    "io.max",
-    "io.weight",
-    "io.bfq.weight",
-    "pids.max",
-    "cgroup.freeze",
-    "rdma.max",
-    "misc.max",
-)
-# Files whose value on the container's own cgroup alone decides; reading them on every ancestor would be waste.
-_LEAF_ONLY = frozenset(
-    {
-        "cpu.shares",
-        "cpuset.cpus",
-        "cpuset.mems",
-        "cpuset.effective_cpus",
-        "cpuset.effective_mems",
-        "memory.swappiness",
-        "memory.kmem.usage_in_bytes",
-        "freezer.state",
-        "blkio.weight",
-        "blkio.bfq.weight",
-        "net_cls.classid",
-        "net_prio.ifpriomap",
-        "cgroup.type",
-        "cpu.weight",
-        "cpu.idle",
-        "memory.oom.group",
-        "io.weight",
-        "io.bfq.weight",
-        "cgroup.freeze",
-    }
-)
-
-
 _V1_NAMES = {v2: v1 for v1, v2 in V2_NAMES.items()}
+_OUTSIDE = (
+    "it lies outside our own cgroup namespace: run isoaudit in the host's (nsenter --cgroup --target 1, "
+    "docker run --cgroupns host)"
+)
+_COMPARED_ON_V2 = frozenset({"cpu", "io", "memory", "pids"})
 _NOT_MOUNTED = "the hierarchy is not mounted on the host, so that it cannot be read"
 # Options of a v1 mount that name no controller (cgroup1_show_options, and SELinux's own).
 _V1_FLAGS = frozenset(
@@ -111,17 +52,37 @@ def hierarchies(mounts: Iterable[Mount], paths: Paths) -> tuple[Hierarchy, ...]:
             )
             hierarchy = Hierarchy(1, controllers, names[0][5:] if names else "", mount.target)
         elif mount.fstype == "cgroup2":
-            try:
-                listed = line(read_record(f"{paths.cgroup(mount.target)}/cgroup.controllers"))
-            except OSError:
-                listed = ""
-            hierarchy = Hierarchy(2, tuple(listed.split()), "", mount.target)
+            listed = _listed(paths.cgroup(mount.target))
+            names = listed.value.split() if isinstance(listed, Known) else []
+            why = listed.reason if isinstance(listed, Unknown) else ""
+            hierarchy = Hierarchy(2, tuple(names), "", mount.target, why)
         else:
             continue
         # A bind of a subtree is no place to look a whole path up in.
         if mount.root == "/":
             found.setdefault((hierarchy.version, hierarchy.controllers, hierarchy.name), hierarchy)
     return tuple(found.values())
+
+
+def _listed(top: str) -> Reading[str]:
+    """The controllers that v2 has."""
+    source = f"{top}/cgroup.controllers"
+    try:
+        return Known(line(read_record(source)), source)
+    except OSError as error:
+        return refused(error, source)
+
+
+class _Plan(NamedTuple):
+    """What to read of one hierarchy."""
+
+    hierarchy: Hierarchy
+    top: str
+    key: str  # one of its controllers, by which /proc/PID/cgroup tells the path in it; "" for v2
+    files: tuple[str, ...]
+    own: tuple[str, ...]  # those on the cgroups that are the container's alone
+    above: tuple[str, ...]  # on those above
+    seen: dict[str, dict[str, Reading[str]]]  # what those above said already, by directory
 
 
 class CgroupReader:
@@ -142,61 +103,108 @@ class CgroupReader:
         host_memberships: Iterable[Membership],
     ) -> None:
         self._sizes = tuple(hugepage_sizes)
-        self._files: list[tuple[Hierarchy, str, tuple[str, ...]]] = []
+        self._plans: list[_Plan] = []
+        self._compared: list[_Plan] = []
         for hierarchy in hierarchies:
             top = paths.cgroup(hierarchy.mount_point)
-            wanted = self._v1_files(hierarchy.controllers) if hierarchy.version == 1 else self._v2_files(top)
+            wanted = (
+                self._v1_files(hierarchy.controllers) if hierarchy.version == 1 else self._v2_files(hierarchy)
+            )
             if wanted:
-                self._files.append((hierarchy, top, wanted))
-        self._mounted = {name for hierarchy, _, _ in self._files for name in hierarchy.controllers}
-        self._unified = any(hierarchy.version == 2 for hierarchy, _, _ in self._files)
-        self._host_paths = {
-            name: membership.path
-            for membership in host_memberships
-            for name in (membership.controllers or ("",))
-        }
-        self._ancestors: dict[str, dict[str, Reading[str]]] = {}
+                self._plans.append(_plan(hierarchy, top, wanted))
+                compared = tuple(file for file in wanted if file in COMPARED)
+                # Without a controller that matters, nobody asks in which cgroup of it a container is.
+                if (
+                    hierarchy.version == 1
+                    or hierarchy.refused
+                    or _COMPARED_ON_V2.intersection(hierarchy.controllers)
+                ):
+                    self._compared.append(_plan(hierarchy, top, compared))
+        self._mounted = {name for plan in self._plans for name in plan.hierarchy.controllers}
+        self._unified = any(plan.hierarchy.version == 2 for plan in self._plans)
+        self._host_paths = _by_controller(host_memberships)
         self._lacking: set[tuple[str, str]] = set()  # (hierarchy, file) that this kernel does not have
+        unified = (plan.top for plan in self._plans if plan.hierarchy.version == 2)
+        self._device_programs = ProgramReader(next(unified, None))
 
     def _v1_files(self, controllers: Iterable[str]) -> tuple[str, ...]:
-        wanted = [file for name in controllers for file in _V1_FILES.get(name, ())]
+        wanted = [file for name in controllers for file in V1_FILES.get(name, ())]
         if "hugetlb" in controllers:
             wanted += [f"hugetlb.{size}.limit_in_bytes" for size in self._sizes]
         return tuple(wanted)
 
-    def _v2_files(self, top: str) -> tuple[str, ...]:
+    def _v2_files(self, hierarchy: Hierarchy) -> tuple[str, ...]:
         """The files of the controllers that v2 has, as a hybrid host has most of them on v1."""
-        files = (*_V2_FILES, *(f"hugetlb.{size}.max" for size in self._sizes))
-        try:
-            enabled = line(read_record(f"{top}/cgroup.controllers")).split()
-        except OSError:
+        files = (*V2_FILES, *(f"hugetlb.{size}.max" for size in self._sizes))
+        if hierarchy.refused:
             return files  # reading them will say what is wrong here
-        return tuple(file for file in files if file.partition(".")[0] in ("cgroup", *enabled))
+        return tuple(file for file in files if file.partition(".")[0] in ("cgroup", *hierarchy.controllers))
 
-    def read(self, memberships: tuple[Membership, ...]) -> Cgroup:
-        """Read all files of one container's cgroups."""
+    def read(
+        self, memberships: tuple[Membership, ...], names: Collection[str] = (), *, owned: bool = True
+    ) -> Cgroup:
+        """Read all files of one container's cgroups.
+
+        Args:
+            memberships: its first process's.
+            names: its id and name, by which the topmost cgroup that is its own is told.
+            owned: whether to ask whose its cgroups are.
+        """
         settings = self._unmounted(memberships)
-        for hierarchy, top, files in self._files:
-            path = _path_in(hierarchy, memberships)
-            if path is None:
-                continue
-            if path == "/.." or path.startswith("/../"):
-                # A cgroup namespace of our own that does not cover the container's cgroup.
-                reading = Unknown(top + path, "it lies outside our own cgroup namespace")
-                settings.update(dict.fromkeys(files, (reading,)))
-                continue
-            chain = [self._directory(top, hierarchy, path, files, leaf=True)]
-            while path not in ("/", ""):
-                path = path.rpartition("/")[0] or "/"
-                directory = top + path if path != "/" else top
-                if directory not in self._ancestors:
-                    self._ancestors[directory] = self._directory(top, hierarchy, path, files, leaf=False)
-                chain.append(self._ancestors[directory])
-            for file in files:
-                readings = tuple(level[file] for level in chain if file in level)
-                if readings and (file in chain[0] or file not in _LEAF_ONLY):
-                    settings[file] = readings
+        owners: dict[str, Owners] = {}
+        paths = _by_controller(memberships)
+        own = {path: own_levels(path, names) for path in set(paths.values())}
+        for plan in self._plans:
+            path = paths.get(plan.key)
+            if path is not None:
+                self._climb(plan, path, own[path], settings, owners if owned else None)
+        programs = self._device_programs.read(paths.get(""))
+        return Cgroup(memberships, settings, self._host_paths, owners, device_programs=programs)
+
+    def compared(self, memberships: tuple[Membership, ...]) -> Cgroup:
+        """Read what a container's neighbours are compared with: where it is, and what limits its memory."""
+        settings: dict[str, tuple[Reading[str], ...]] = {}
+        paths = _by_controller(memberships)
+        for plan in self._compared:
+            path = paths.get(plan.key)
+            if path is not None and plan.own:
+                self._climb(plan, path, 1, settings, None)
         return Cgroup(memberships, settings, self._host_paths)
+
+    def _climb(
+        self,
+        plan: _Plan,
+        path: str,
+        own: int,
+        settings: dict[str, tuple[Reading[str], ...]],
+        owners: dict[str, Owners] | None,
+    ) -> None:
+        """Read one hierarchy from a cgroup up to the root."""
+        if path == "/.." or path.startswith("/../"):
+            reading = Unknown(plan.top + path, _OUTSIDE)
+            settings.update(dict.fromkeys(plan.own, (reading,)))
+            return
+        levels: list[dict[str, Reading[str]]] = []
+        threaded = False
+        while True:
+            if threaded or len(levels) < own:
+                levels.append(self._directory(plan, path, plan.own, None if levels else owners))
+                kind = levels[-1].get("cgroup.type")
+                # The resource domain of a threaded cgroup is one of those above, with files of its own.
+                threaded = isinstance(kind, Known) and kind.value == "threaded"
+                own = max(own, len(levels) + threaded)
+            else:
+                if path not in plan.seen:
+                    plan.seen[path] = self._directory(plan, path, plan.above, None)
+                levels.append(plan.seen[path])
+            if path in ("/", ""):
+                break
+            path = path.rpartition("/")[0] or "/"
+        for file in plan.files:
+            counted = levels[:own] if file in OWN_ONLY else levels
+            readings = tuple(level[file] for level in counted if file in level)
+            if readings:
+                settings[file] = readings
 
     def _unmounted(self, memberships: tuple[Membership, ...]) -> dict[str, tuple[Reading[str], ...]]:
         """Refusals for hierarchies that the process is in, but that are mounted nowhere we can look."""
@@ -211,7 +219,7 @@ class CgroupReader:
                 v1 = {name for one in memberships for name in one.controllers}
                 files = tuple(
                     file
-                    for file in (*_V2_FILES, *(f"hugetlb.{size}.max" for size in self._sizes))
+                    for file in (*V2_FILES, *(f"hugetlb.{size}.max" for size in self._sizes))
                     if _V1_NAMES.get(stem := file.partition(".")[0], stem) not in v1
                 )
             for file in files:
@@ -219,57 +227,89 @@ class CgroupReader:
         return settings
 
     def _directory(
-        self, top: str, hierarchy: Hierarchy, path: str, files: tuple[str, ...], *, leaf: bool
+        self, plan: _Plan, path: str, files: tuple[str, ...], owners: dict[str, Owners] | None
     ) -> dict[str, Reading[str]]:
-        directory = top + path if path != "/" else top
+        """What files of one cgroup say; whose it is goes into `owners`."""
+        v1, root = plan.hierarchy.version == 1, path in ("/", "")
+        directory = plan.top if root else plan.top + path
+        if root and not v1:
+            files += ROOT_ONLY
         readings: dict[str, Reading[str]] = {}
         absent: list[str] = []
         try:
-            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fd = open_cgroup(directory)
         except OSError as error:
             refusal = refused(error, directory)
             return dict.fromkeys(files, refusal)
         try:
             for file in files:
-                if (not leaf and file in _LEAF_ONLY) or (top, file) in self._lacking:
+                if (plan.top, file) in self._lacking:
                     continue
-                source = f"{directory}/{file}"
-                try:
-                    raw = read_record(file, fd)
-                except OSError as error:
-                    if error.errno == errno.ENOENT:
-                        absent.append(file)
-                    elif error.errno == errno.ENODEV:
-                        readings[file] = Unknown(source, "ENODEV: the cgroup has been removed")
-                    else:
-                        readings[file] = refused(error, source)
+                reading = _read(fd, directory, file)
+                if reading is None:
+                    absent.append(file)
                 else:
-                    readings[file] = Known(text(raw.rstrip(b"\n")), source)
+                    readings[file] = reading
             if absent and not _stands(directory, fd):
                 # A removed directory has lost its files: that says nothing about what they held.
                 removed = Unknown(directory, "ENOENT: the cgroup has been removed")
                 return dict.fromkeys(files, removed)
+            if owners is not None:
+                whose = _owners(fd, readings)
+                owners.update(dict.fromkeys(plan.hierarchy.controllers if v1 else ("",), whose))
         finally:
             os.close(fd)
         # v1 has the same files in every cgroup but the root; v2 only where a controller is enabled.
-        if hierarchy.version == 1 and path != "/":
-            self._lacking.update((top, file) for file in absent)
+        if v1 and not root:
+            self._lacking.update((plan.top, file) for file in absent)
         return readings
+
+
+def _read(fd: int, directory: str, file: str) -> Reading[str] | None:
+    """What a file of a cgroup says; None where it has no such file."""
+    source = f"{directory}/{file}"
+    try:
+        return Known(text(read_record(file, fd).rstrip(b"\n")), source)
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return None
+        if error.errno == errno.ENODEV:
+            return Unknown(source, "ENODEV: the cgroup has been removed")
+        return refused(error, source)
+
+
+def _plan(hierarchy: Hierarchy, top: str, files: tuple[str, ...]) -> _Plan:
+    v1 = hierarchy.version == 1
+    own = tuple(file for file in files if file not in ABOVE_ONLY)
+    above = tuple(file for file in files if file not in OWN_ONLY)
+    key = hierarchy.controllers[0] if v1 else ""
+    return _Plan(hierarchy, top, key, files if v1 else files + ROOT_ONLY, own, above, {})
+
+
+def _by_controller(memberships: Iterable[Membership]) -> dict[str, str]:
+    """The path in each hierarchy by each of its controllers; "" is v2's."""
+    return {name: one.path for one in memberships for name in (one.controllers or ("",))}
+
+
+def _owners(fd: int, readings: Mapping[str, Reading[str]]) -> Owners:
+    """Whose a cgroup and its limits are: engines that give one away keep the files that limit it.
+
+    Raises:
+        OSError: never of a cgroup that stands.
+    """
+    directory = os.fstat(fd).st_uid
+    limits = (file for file, reading in readings.items() if isinstance(reading, Known))
+    file = next((file for file in limits if not file.startswith("cgroup.")), None)
+    return Owners(directory, directory if file is None else os.stat(file, dir_fd=fd).st_uid)
 
 
 def _stands(directory: str, fd: int) -> bool:
     """Whether a directory that was opened is still the one at its path."""
     try:
-        return os.stat(directory).st_ino == os.fstat(fd).st_ino
+        again = open_cgroup(directory)
     except OSError:
         return False
-
-
-def _path_in(hierarchy: Hierarchy, memberships: tuple[Membership, ...]) -> str | None:
-    for membership in memberships:
-        if hierarchy.version == 2:
-            if membership.hierarchy == 0:
-                return membership.path
-        elif set(membership.controllers) & set(hierarchy.controllers):
-            return membership.path
-    return None
+    try:
+        return os.fstat(again).st_ino == os.fstat(fd).st_ino
+    finally:
+        os.close(again)

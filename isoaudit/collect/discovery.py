@@ -309,6 +309,7 @@ def _made(paths: Paths, host: Namespaces, leader: Process, cgroup_paths: list[st
             by_cgroup.id or by_monitor.id,
             by_cgroup.name or ("" if by_monitor.name == by_monitor.id and by_cgroup.id else by_monitor.name),
             by_cgroup.pod,
+            by_monitor.bundle,
         )
     if by_cgroup == runtimes.Made() and isinstance(leader.status, Known):
         itself = runtimes.from_monitor(leader.status.value.name, ())
@@ -355,12 +356,22 @@ def _monitor(paths: Paths, host: Namespaces, leader: Process) -> runtimes.Made |
                 if same(host.mnt, mnt) is False and not comm.startswith(_OWN_MOUNTS):
                     return None  # a process of the container that this one is nested in
                 arguments = above.raw("cmdline").decode("utf-8", "backslashreplace").rstrip("\0").split("\0")
+                folder = _working_directory(above) if comm.startswith("containerd-shim") else ""
         except (VanishedError, OSError):
             return None
-        made = runtimes.from_monitor(comm, arguments)
+        made = runtimes.from_monitor(comm, arguments, folder)
         if made is not None:
-            return made
+            # Files are read where monitors of root's on the host point to, and nobody else's.
+            trusted = status.value.uids[0] == 0 and same(host.mnt, mnt)
+            return made if trusted else made._replace(bundle="")
     return None
+
+
+def _working_directory(process: ProcessDirectory) -> str:
+    try:
+        return os.readlink("cwd", dir_fd=process.fd)
+    except OSError:
+        return ""
 
 
 def _fold(candidates: list[Candidate]) -> tuple[Candidate, ...]:

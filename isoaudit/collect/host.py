@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from isoaudit.collect.cgroups import CgroupReader, hierarchies
 from isoaudit.collect.discovery import host_namespaces
+from isoaudit.collect.network import NetworkReader
+from isoaudit.collect.quotas import read_quotas
 from isoaudit.collect.tree import read, read_file, read_line, refused
 from isoaudit.facts.cgroup import parse_controllers, parse_cpu_list, parse_memberships
 from isoaudit.facts.clock import ClockStatus
@@ -14,6 +16,7 @@ from isoaudit.facts.cpu import parse_x86_level
 from isoaudit.facts.devices import parse_proc_devices
 from isoaudit.facts.host import EngineSocket, Host
 from isoaudit.facts.kernel import parse_release
+from isoaudit.facts.lsm import parse_profiles
 from isoaudit.facts.mounts import mount_of, parse_mountinfo, path_on
 from isoaudit.facts.text import line, text
 from isoaudit.facts.userland import parse_os_release
@@ -32,18 +35,27 @@ T = TypeVar("T")
 
 # Every setting that a check asks for. Reading any of them changes nothing.
 SYSCTLS: tuple[str, ...] = (
+    "dev.tty.ldisc_autoload",
+    "dev.tty.legacy_tiocsti",
     "fs.binfmt_misc.status",
+    "fs.epoll.max_user_watches",
+    "fs.inotify.max_user_instances",
+    "fs.inotify.max_user_watches",
+    "fs.pipe-user-pages-soft",
     "fs.protected_fifos",
     "fs.protected_hardlinks",
     "fs.protected_regular",
     "fs.protected_symlinks",
     "fs.suid_dumpable",
+    "kernel.acct",
     "kernel.apparmor_restrict_unprivileged_userns",
     "kernel.core_pattern",
     "kernel.core_pipe_limit",
     "kernel.dmesg_restrict",
     "kernel.io_uring_disabled",
+    "kernel.io_uring_group",
     "kernel.kexec_load_disabled",
+    "kernel.keys.maxkeys",
     "kernel.kptr_restrict",
     "kernel.modprobe",
     "kernel.modules_disabled",
@@ -63,11 +75,15 @@ SYSCTLS: tuple[str, ...] = (
 
 # Files of the kernel's that checks ask for besides those that engines mask. They are looked for, never opened.
 _KERNEL_FILES: tuple[str, ...] = (
+    "/proc/pressure/memory",
+    "/proc/key-users",
     "/proc/self/ns/user",
+    "/proc/swaps",
     "/proc/sys/fs/binfmt_misc",
     "/proc/sys/kernel/core_pattern",
     "/proc/sys/kernel/hotplug",
     "/proc/sys/kernel/modprobe",
+    "/sys/class/misc/vsock",
     "/sys/kernel/uevent_helper",
 )
 
@@ -91,6 +107,7 @@ class HostReading(NamedTuple):
 
     host: Host
     cgroups: CgroupReader
+    networks: NetworkReader
 
 
 def read_host(paths: Paths) -> HostReading:
@@ -102,6 +119,7 @@ def read_host(paths: Paths) -> HostReading:
     sizes = _hugepage_sizes(paths)
     meminfo = read(f"{paths.proc}/meminfo", _meminfo)
     sysctls, absent = _sysctls(paths, table)
+    networks = NetworkReader(paths, reference, namespaces.net)
     host = Host(
         hostname=read_line(f"{paths.proc}/sys/kernel/hostname"),
         kernel=read(f"{paths.proc}/sys/kernel/osrelease", lambda raw: parse_release(line(raw))),
@@ -127,7 +145,12 @@ def read_host(paths: Paths) -> HostReading:
         clock=_clock(paths),
         device_names=read(f"{paths.proc}/devices", parse_proc_devices),
         engine_sockets=_engine_sockets(paths, reference, table),
+        selinux_enforcing=read(f"{paths.sys}/fs/selinux/enforce", lambda raw: line(raw) == "1"),
+        apparmor_profiles=_security(paths, "apparmor/profiles", parse_profiles),
         distribution=_distribution(paths),
+        command_line=read_line(f"{paths.proc}/cmdline"),
+        network=networks.host(),
+        quotas=Known(read_quotas(paths, namespaces, reference), f"{paths.proc}/sys"),
     )
     memberships = read(f"{paths.proc}/1/cgroup", parse_memberships)
     reader = CgroupReader(
@@ -136,7 +159,7 @@ def read_host(paths: Paths) -> HostReading:
         sizes.value if isinstance(sizes, Known) else (),
         memberships.value if isinstance(memberships, Known) else (),
     )
-    return HostReading(host, reader)
+    return HostReading(_with_engines(paths, host), reader, networks)
 
 
 def _meminfo(raw: bytes) -> dict[str, int]:
@@ -249,10 +272,12 @@ def _sysctls(paths: Paths, mounts: tuple[Mount, ...]) -> tuple[dict[str, Reading
 
 
 def _kernel_files(paths: Paths) -> dict[str, Reading[bool]]:
-    from isoaudit.facts.masks import masked_paths, read_only_paths  # its data is not needed to begin
+    from isoaudit.facts import leaks  # its data is not needed to begin
+    from isoaudit.facts.masks import masked_paths, read_only_paths
 
     listed = (*masked_paths(), *read_only_paths())
-    return {name: _there(name, paths) for name in sorted({*_KERNEL_FILES, *(entry.path for entry in listed)})}
+    names = {*_KERNEL_FILES, *leaks.paths(), *(entry.path for entry in listed)}
+    return {name: _there(name, paths) for name in sorted(names)}
 
 
 def _there(name: str, paths: Paths) -> Reading[bool]:
@@ -303,6 +328,13 @@ def _engine_sockets(
                 if mount is not None:
                     sockets[path] = EngineSocket(path, engine, mount.device, path_on(mount, resolved))
     return Known(tuple(sockets.values()), source)
+
+
+def _with_engines(paths: Paths, host: Host) -> Host:
+    from isoaudit.collect.engines import read_engines  # most of it is not needed to begin
+
+    found = read_engines(paths, host.namespaces.pid, host.engine_sockets)
+    return host._replace(engines=found.engines, engine_files=found.files)
 
 
 def _distribution(paths: Paths) -> Reading[str]:

@@ -11,6 +11,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from isoaudit.collect.kubelet import PAUSE, Kubelet
 from isoaudit.collect.tree import read_file, read_regular, read_regular_fd
 from isoaudit.facts.mounts import HostMounts, parse_mountinfo
 from isoaudit.kernel import syscalls
@@ -28,6 +29,7 @@ _ROOTLESS_STORAGE = ".local/share/containers/storage"
 _STORAGE_DRIVERS = ("overlay", "vfs", "btrfs", "zfs")
 _SHIM_STATE = "/run/containerd/io.containerd.runtime.v2.task"
 _OCI_STATES = (("runc", "/run/runc", "state.json"), ("crun", "/run/crun", "status"))
+_PODMAN_BUNDLE = re.compile(r"(/.+/[a-z]+-containers)/[0-9a-f]{64}/userdata")
 _DOCKER_STATE = re.compile(r"(/.+)/containers/[0-9a-f]{64}/hostname")
 # A list of 5,000 containers; what JSON of this size can grow to in memory is bearable.
 _MOST = 4 << 20
@@ -37,6 +39,7 @@ _CRI = {
     "pod": ("io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name"),
     "namespace": ("io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace"),
     "image": ("io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName"),
+    "type": ("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"),
 }
 
 
@@ -47,6 +50,8 @@ class Names:
         self._paths = paths
         self._docker_roots: tuple[str, ...] | None = None
         self._podman: dict[str, tuple[str, str]] | None = None
+        self._podman_lists: set[str] = set()
+        self._kubelet = Kubelet(paths)
         self._oci: dict[int, tuple[str, str, int]] | None = None
 
     def complete(self, made: Made, pid: int, start_time: int) -> tuple[Made, str]:
@@ -58,12 +63,14 @@ class Names:
             name, image = self._from_docker(made.id, pid)
             made = made._replace(name=name or made.name)
         elif made.runtime == "podman" and made.id:
-            name, image = self._from_podman(made.id)
+            name, image = self._from_podman(made)
             made = made._replace(name=name or made.name)
         elif made.runtime in ("containerd", "cri-o") and made.id:
             made, image = self._from_bundle(made)
         elif not made.name and not made.id:
             made = self._from_oci(made, pid, start_time)
+        if made.pod and made.runtime != "podman":
+            made = self._kubelet.complete(made, pid)
         return made, image
 
     def _json(self, path: str, below: str = "") -> Any:
@@ -112,10 +119,14 @@ class Names:
                 if match:
                     yield match[1]
 
-    def _from_podman(self, ident: str) -> tuple[str, str]:
+    def _from_podman(self, made: Made) -> tuple[str, str]:
         if self._podman is None:
             self._podman = dict(self._podman_containers())
-        return self._podman.get(ident, ("", ""))
+        elsewhere = _PODMAN_BUNDLE.fullmatch(made.bundle)
+        if made.id not in self._podman and elsewhere and elsewhere[1] not in self._podman_lists:
+            self._podman_lists.add(elsewhere[1])
+            self._podman.update(self._podman_list(f"{elsewhere[1]}/containers.json"))
+        return self._podman.get(made.id, ("", ""))
 
     def _podman_containers(self) -> Iterator[tuple[str, tuple[str, str]]]:
         storages = [("", storage) for storage in (*_PODMAN_STORAGES, f"/root/{_ROOTLESS_STORAGE}")]
@@ -126,18 +137,21 @@ class Names:
         storages += [(f"/home/{home}", _ROOTLESS_STORAGE) for home in homes]
         for home, storage in storages:
             for driver in _STORAGE_DRIVERS:
-                listed = self._json(f"{storage}/{driver}-containers/containers.json", home)
-                for entry in listed if isinstance(listed, list) else ():
-                    if not isinstance(entry, dict):
-                        continue
-                    names = entry.get("names")
-                    try:
-                        metadata = json.loads(_string(entry.get("metadata")) or "{}")
-                    except (ValueError, RecursionError):
-                        metadata = {}
-                    image = metadata.get("image-name") if isinstance(metadata, dict) else ""
-                    first = names[0] if isinstance(names, list) and names else ""
-                    yield _string(entry.get("id")), (_string(first), _string(image))
+                yield from self._podman_list(f"{storage}/{driver}-containers/containers.json", home)
+
+    def _podman_list(self, path: str, home: str = "") -> Iterator[tuple[str, tuple[str, str]]]:
+        listed = self._json(path, home)
+        for entry in listed if isinstance(listed, list) else ():
+            if not isinstance(entry, dict):
+                continue
+            names = entry.get("names")
+            try:
+                metadata = json.loads(_string(entry.get("metadata")) or "{}")
+            except (ValueError, RecursionError):
+                metadata = {}
+            image = metadata.get("image-name") if isinstance(metadata, dict) else ""
+            first = names[0] if isinstance(names, list) and names else ""
+            yield _string(entry.get("id")), (_string(first), _string(image))
 
     def _from_bundle(self, made: Made) -> tuple[Made, str]:
         if made.runtime == "cri-o":
@@ -148,6 +162,8 @@ class Names:
             except OSError:
                 namespaces = []
             folders = [f"{_SHIM_STATE}/{namespace}/{made.id}" for namespace in namespaces]
+            if made.bundle:  # of the shim's first container; the others' lie beside it
+                folders.insert(0, f"{os.path.dirname(made.bundle)}/{made.id}")
         for folder in folders:
             config = self._json(f"{folder}/config.json")
             annotations = config.get("annotations") if isinstance(config, dict) else None
@@ -157,8 +173,7 @@ class Names:
                     for what, keys in _CRI.items()
                 }
                 pod = f"{told['namespace']}/{told['pod']}" if told["pod"] else made.pod
-                sandbox = annotations.get("io.kubernetes.cri.container-type") == "sandbox"
-                name = told["name"] or ("pause" if sandbox else made.name)
+                name = PAUSE if told["type"] == "sandbox" else told["name"] or made.name
                 return made._replace(name=name, pod=pod), told["image"]
         return made, ""
 

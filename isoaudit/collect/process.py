@@ -111,8 +111,16 @@ class ProcessDirectory:
         Raises:
             VanishedError: the process has ended.
         """
+        return start_time(self.stat())
+
+    def stat(self) -> bytes:
+        """The whole of stat, which everybody may read.
+
+        Raises:
+            VanishedError: the process has ended.
+        """
         try:
-            return start_time(self.raw("stat"))
+            return self.raw("stat")
         except OSError as error:
             raise VanishedError(self.path) from error
 

@@ -29,6 +29,7 @@ _INSIDE = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 _ON_ONE_MOUNT = _INSIDE | syscalls.RESOLVE_NO_XDEV
 _STRAIGHT = _ON_ONE_MOUNT | syscalls.RESOLVE_NO_SYMLINKS
 _CROSSING = _INSIDE | syscalls.RESOLVE_NO_SYMLINKS
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
 # A real /dev has some 200 entries, thousands with as many disks. Whoever makes more wants us to stay.
 _MOST_ENTRIES = 65536
 _MOST_NODES = 8192
@@ -212,6 +213,20 @@ class RootDirectory:
             raise
         return handle, mount
 
+    def folder(self, path: str) -> tuple[int, Mount]:
+        """As `reach` of a folder; half as dear for the common one that lies on the root's own mount.
+
+        Raises:
+            OSError: as `reach`; ENOTDIR or ELOOP where it is no folder.
+            HostilePathError: as `reach`.
+        """
+        try:
+            return syscalls.openat2(self.fd, os.fsencode(path), _FOLDER, _STRAIGHT), self._mount
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        return self.reach(path, os.O_DIRECTORY)
+
     def _mount_points(self, path: str) -> Iterator[str]:
         """The mount points on the way to a path, itself among them, from the root on."""
         end = 0
@@ -271,7 +286,7 @@ def _mount_id(fd: int) -> int:
 
 
 def device_nodes(root: RootDirectory) -> tuple[DeviceNode, ...]:
-    """The device nodes in a container's /dev, and every mount of a single device elsewhere.
+    """The device nodes in a container's /dev and in any devtmpfs, and every mount of a single device elsewhere.
 
     What lies on a mount with nodev is left out: nobody can open a device there.
 
@@ -284,6 +299,11 @@ def device_nodes(root: RootDirectory) -> tuple[DeviceNode, ...]:
 
 def _may_hold_nodes(mount: Mount) -> bool:
     return "nodev" not in mount.options and mount.fstype not in _WITHOUT_NODES
+
+
+def _holds_many(mount: Mount) -> bool:
+    """Whether a whole directory may be full of nodes, rather than be one; /dev itself comes first of all."""
+    return mount.target.startswith("/dev/") or (mount.fstype == "devtmpfs" and mount.target != "/dev")
 
 
 class _Search:
@@ -301,7 +321,7 @@ class _Search:
         inside, elsewhere = [], []
         for mount in self._root.mounts:
             if _may_hold_nodes(mount):
-                if mount.target.startswith("/dev/"):
+                if _holds_many(mount):
                     inside.append(mount)
                 elif mount.root != "/" and mount.target not in ("/", "/dev"):
                     elsewhere.append(mount)
@@ -328,7 +348,7 @@ class _Search:
             os.close(handle)
 
     def _mounted(self, mount: Mount) -> None:
-        """Whatever is mounted at one spot: a node, or in /dev a directory with nodes."""
+        """Whatever is mounted at one spot: a node, or a directory with nodes."""
         target = mount.target
         seen = self._seen.get((mount.device, mount.root))
         if seen is not None:
@@ -347,13 +367,14 @@ class _Search:
                 raise HostilePathError(f"what is mounted at {target} cannot be reached by this name") from error
             raise
         try:
-            inside = target.startswith("/dev/")
+            inside = _holds_many(mount)
             if self._root.may_block(mount) and not inside:
                 return
             # Walking says for itself that it does not go where nobody may answer.
             if self._root.may_block(mount) or stat.S_ISDIR(os.fstat(handle).st_mode):
                 if inside:
-                    self._walk(handle, target, mount, depth=target.count("/") - 1)
+                    depth = target.count("/") - 1 if target.startswith("/dev/") else 0
+                    self._walk(handle, target, mount, depth=depth)
             else:
                 self._note(target, os.fstat(handle))
         finally:

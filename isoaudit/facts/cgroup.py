@@ -1,8 +1,7 @@
-"""Control groups: which one a process is in, and what limits it there and on every ancestor.
+"""Control groups: which one a process is in, and what the files there and on every ancestor say.
 
-cgroups(7); Documentation/admin-guide/cgroup-v1/, cgroup-v2.rst. A limit binds through all ancestors, so the
-effective one is the tightest on the way to the root. The functions below answer in one vocabulary for v1 and
-v2: the unit is in their name, `None` is "unlimited", and the evidence is the file that decides.
+cgroups(7); Documentation/admin-guide/cgroup-v1/, cgroup-v2.rst. What limits come of it is said by
+`isoaudit.facts.limits`.
 """
 
 from __future__ import annotations
@@ -11,18 +10,13 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.facts.text import text
-from isoaudit.model import Basis, Evidence, Known, Unknown, require
+from isoaudit.model import Known, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
-    from isoaudit.facts.probe import ProbeAnswer
+    from isoaudit.facts.devices import DeviceProgram
     from isoaudit.model import Reading
-
-# v1 spells "unlimited" as the largest page counter in bytes: LONG_MAX rounded down to the page size, for
-# hugetlb to the huge page's, which is up to 16 GiB (mm/page_counter.c, mm/hugetlb_cgroup.c). No machine has
-# that much memory.
-V1_UNLIMITED_BYTES = 1 << 62
 
 # The controllers a container engine can set limits with, as /proc/cgroups spells them.
 CONTROLLERS: tuple[str, ...] = (
@@ -46,6 +40,9 @@ V2_NAMES: dict[str, str] = {"blkio": "io"}
 # What every v2 cgroup has without a controller: the usage in cpu.stat, BPF_CGROUP_DEVICE programs,
 # cgroup.freeze, perf's own cgroup events.
 V2_IMPLICIT = frozenset({"cpuacct", "devices", "freezer", "perf_event"})
+# What a threaded v2 cgroup can hold its own threads by; for the rest its resource domain counts, the nearest
+# ancestor that is not threaded (cgroup-v2.rst, "Threads").
+V2_THREADED = frozenset({"cpu", "cpuset", "perf_event", "pids"})
 # A login's own cgroup (pam_systemd): what is started from a shell is in it beside the shell itself.
 _SESSION = re.compile(r"/session-\w+\.scope")
 
@@ -57,6 +54,7 @@ class Hierarchy(NamedTuple):
     controllers: tuple[str, ...]  # v1: as mounted; v2: those in cgroup.controllers of its root
     name: str  # of a named v1 hierarchy ("systemd"), else ""
     mount_point: str
+    refused: str = ""  # why v2's cgroup.controllers could not be read, so that `controllers` is empty
 
 
 class Membership(NamedTuple):
@@ -78,10 +76,10 @@ def parse_memberships(raw: bytes) -> tuple[Membership, ...]:
         if entry:
             hierarchy, controllers, path = entry.split(b":", 2)
             memberships.append(
+                # A " (deleted)" at the end stays: the kernel adds it for what is dead already, and a living
+                # cgroup may be called so, beside another that is not.
                 Membership(
-                    int(hierarchy),
-                    tuple(text(controllers).split(",")) if controllers else (),
-                    text(path).removesuffix(" (deleted)"),
+                    int(hierarchy), tuple(text(controllers).split(",")) if controllers else (), text(path)
                 )
             )
     return tuple(memberships)
@@ -96,6 +94,30 @@ def parse_controllers(raw: bytes) -> dict[str, bool]:
 _MEMBERSHIPS = "/proc/PID/cgroup"
 
 
+def own_levels(path: str, names: Collection[str]) -> int:
+    """How many cgroups, from that of a container's first process upwards, hold nothing but the container.
+
+    An engine names one after it; systemd inside, and crun under systemd, put the process one or more below.
+
+    Args:
+        path: the first process's cgroup.
+        names: its id and name; "" is neither.
+    """
+    components = path.split("/")[:0:-1]
+    level = next((n for n, one in enumerate(components, 1) if _names(one, names)), 0)
+    return level or (2 if components[0] == "init.scope" and len(components) > 1 else 1)
+
+
+def called_after(path: str, names: Collection[str]) -> bool:
+    """Whether a cgroup, or one above it, is called after a container of that id and name."""
+    return any(_names(component, names) for component in path.split("/"))
+
+
+def _names(component: str, names: Collection[str]) -> bool:
+    stem = component.removesuffix(".scope").removesuffix(".service").replace(r"\x2d", "-")
+    return any(name and (stem == name or stem.endswith((f"-{name}", f".{name}", f":{name}"))) for name in names)
+
+
 class Place(NamedTuple):
     """The cgroup in which a controller holds a container."""
 
@@ -104,17 +126,28 @@ class Place(NamedTuple):
     own: bool  # False: processes of the host's are in it too
 
 
+class Owners(NamedTuple):
+    """Whose a cgroup is, as the host counts: who owns it may write there whatever capabilities he lacks."""
+
+    directory: int  # uid: makes cgroups below, and moves processes there
+    limits: int  # uid of the files that limit: lifts them
+
+
 class Cgroup(NamedTuple):
     """Where a container's processes are in each hierarchy, and what the files there say.
 
-    `settings` maps the name of a cgroup file ("memory.limit_in_bytes") to its readings on the container's
-    cgroup, then on its parent, and so on up to the root (where many files do not exist). A controller that is
-    bound to no hierarchy, or does not reach down to this cgroup on v2, has no entries.
+    `settings` maps the name of a cgroup file ("memory.limit_in_bytes") to its readings on the first process's
+    cgroup, then on its parent, and so on up to the root (where many files do not exist). Of files that only
+    count for the container itself, such as weights, the readings end where its own cgroups do. A controller
+    that is bound to no hierarchy, or does not reach down to this cgroup on v2, has no entries.
     """
 
     memberships: tuple[Membership, ...]
     settings: Mapping[str, tuple[Reading[str], ...]]
     host_paths: Mapping[str, str]  # PID 1's path per controller, to tell "its own" from "the host's"
+    owners: Mapping[str, Owners] = {}  # by v1 controller or "name=…", "" for v2; none where it was not seen
+    # That run for its processes, from its own v2 cgroup up to the root; all of them must agree.
+    device_programs: Reading[tuple[DeviceProgram, ...]] = Unknown("bpf(2) BPF_PROG_QUERY", "it was not read")
 
     def path(self, controller: str) -> str | None:
         """The path in the hierarchy of a controller ("memory", "name=systemd"); "" asks for v2's.
@@ -175,9 +208,18 @@ class Cgroup(NamedTuple):
             if not any(enabled):
                 return f"no cgroup hierarchy of the host has the {name} controller"
             path = self.path("")
-            if path != "/" and not enabled[0]:
+            level = 0 if controller in V2_THREADED else self.domain
+            if path != "/" and not enabled[min(level, len(enabled) - 1)]:
                 return f"the {name} controller is not enabled down to its cgroup"
         return "it is in the root cgroup, which cannot be limited" if path == "/" else ""
+
+    @property
+    def domain(self) -> int:
+        """How many levels above its v2 cgroup its resource domain is: 0 unless that is threaded."""
+        for level, reading in enumerate(self.readings("cgroup.type")):
+            if isinstance(reading, Unknown) or reading.value != "threaded":
+                return level
+        return 0
 
     def readings(self, file: str) -> tuple[Reading[str], ...]:
         """What a file says, from the container's cgroup up to the root; empty where there is none."""
@@ -190,218 +232,6 @@ class Cgroup(NamedTuple):
             if readings:
                 return readings[0]
         return Unknown(" or ".join(files), "no such file on this container's cgroup")
-
-
-class Limit(NamedTuple):
-    """An effective limit: `amount` is None where nothing limits. `source` says what in `observed`'s words."""
-
-    amount: float | None
-    source: str
-    observed: str
-
-
-NO_CONTROLLER = "no hierarchy has the controller at this container's cgroup"
-
-
-def tightest(
-    readings: Sequence[Reading[str]], parse: Callable[[str], float | None], missing: str
-) -> Reading[Limit]:
-    """The tightest limit of a chain of cgroups.
-
-    Args:
-        readings: one file on every cgroup up to the root.
-        parse: the number in the file, None for "unlimited"; ValueError where it is neither.
-        missing: where one would look if there are no readings at all.
-
-    Returns:
-        Unknown if a file could not be read, unless another one already limits: the effective limit can
-        then only be tighter still.
-    """
-    if not readings:
-        return Known(Limit(None, missing, NO_CONTROLLER), missing)
-    limit: Limit | None = None
-    refused: Unknown | None = None
-    for reading in readings:
-        if isinstance(reading, Unknown):
-            refused = refused or reading
-            continue
-        try:
-            amount = parse(reading.value)
-        except ValueError:
-            refused = refused or Unknown(reading.source, f"not a limit: {reading.value[:80]!r}")
-            continue
-        if limit is None or (amount is not None and (limit.amount is None or amount < limit.amount)):
-            limit = Limit(amount, reading.source, reading.value)
-    if refused and (limit is None or limit.amount is None):
-        return refused
-    assert limit is not None  # noqa: S101  readings were there and none was refused
-    return Known(limit, limit.source)
-
-
-def _max(value: str) -> float | None:
-    return None if value == "max" else int(value)
-
-
-def _v1_bytes(value: str) -> float | None:
-    amount = int(value)
-    return None if amount >= V1_UNLIMITED_BYTES else amount
-
-
-def memory_bytes(cgroup: Cgroup) -> Reading[Limit]:
-    """Effective limit of memory in bytes (memory.limit_in_bytes, memory.max)."""
-    if v1 := cgroup.readings("memory.limit_in_bytes"):
-        return tightest(v1, _v1_bytes, "memory.limit_in_bytes")
-    return tightest(cgroup.readings("memory.max"), _max, "memory.max")
-
-
-def memory_and_swap_bytes(cgroup: Cgroup) -> Reading[Limit]:
-    """Effective limit of memory and swap together in bytes, on v1 (memory.memsw.limit_in_bytes)."""
-    return tightest(cgroup.readings("memory.memsw.limit_in_bytes"), _v1_bytes, "memory.memsw.limit_in_bytes")
-
-
-def swap_bytes(cgroup: Cgroup) -> Reading[Limit]:
-    """Effective limit of swap alone in bytes, on v2 (memory.swap.max)."""
-    return tightest(cgroup.readings("memory.swap.max"), _max, "memory.swap.max")
-
-
-def pids_count(cgroup: Cgroup) -> Reading[Limit]:
-    """Effective limit of tasks (pids.max)."""
-    return tightest(cgroup.readings("pids.max"), _max, "pids.max")
-
-
-def _cpu_max(value: str) -> float | None:
-    quota, _, period = value.partition(" ")
-    return None if quota == "max" else int(quota) / int(period)
-
-
-def cpu_count(cgroup: Cgroup) -> Reading[Limit]:
-    """Effective CPU quota in CPUs: quota ÷ period (cpu.cfs_quota_us and cpu.cfs_period_us, cpu.max)."""
-    quotas, periods = cgroup.readings("cpu.cfs_quota_us"), cgroup.readings("cpu.cfs_period_us")
-    if not quotas:
-        return tightest(cgroup.readings("cpu.max"), _cpu_max, "cpu.max")
-    # v1 keeps the two in two files: join them as v2 shows them, so that one rule judges both.
-    joined: list[Reading[str]] = []
-    for quota, period in zip(quotas, periods, strict=False):
-        if isinstance(quota, Known) and isinstance(period, Known):
-            shown = "max" if quota.value.startswith("-") else quota.value
-            joined.append(Known(f"{shown} {period.value}", quota.source))
-        else:
-            joined.append(quota if isinstance(quota, Unknown) else period)
-    return tightest(joined, _cpu_max, "cpu.cfs_quota_us")
-
-
-def in_cpus(amount: float) -> str:
-    """A share of CPU time in words: "0.5 CPUs"."""
-    return "1 CPU" if amount == 1 else f"{amount:.4g} CPUs"
-
-
-class Bound(NamedTuple):
-    """Whether a resource is bounded: what the files say and what a probe found, together."""
-
-    bounded: bool
-    amount: float | None  # what the files say; None where they set no limit or could not be read
-    basis: Basis
-    evidence: tuple[Evidence, ...]
-
-
-def bound(limit: Reading[Limit], probe: Reading[ProbeAnswer], expected: str) -> Bound:
-    """Judge a limit by its files and by the probe that tried to pass it.
-
-    A probe that was stopped proves a limit, even one that no file showed. One that was not stopped proves that
-    there is none only where no file sets one: else it may have ended below the limit, or the limit does not
-    hold, which is another gap than having none.
-
-    Args:
-        limit: the effective limit.
-        probe: the answer of the probe for it.
-        expected: what evidence would have been fine.
-
-    Raises:
-        FactMissing: neither decides.
-    """
-    files = limit.value if isinstance(limit, Known) else None
-    evidence = [Evidence(files.source, files.observed, expected)] if files else []
-    amount = files.amount if files else None
-    if isinstance(probe, Unknown):
-        require(limit)
-        return Bound(amount is not None, amount, Basis.OBSERVED, tuple(evidence))
-    answer = probe.value
-    evidence.append(Evidence(probe.source, f"{answer.call} = {answer.answer}", "stopped by the limit"))
-    proven = amount is None or not answer.succeeded
-    return Bound(
-        not (proven and answer.succeeded),
-        amount,
-        Basis.PROVEN if proven else Basis.OBSERVED,
-        tuple(evidence),
-    )
-
-
-def hugetlb_bytes(cgroup: Cgroup, size: str) -> Reading[Limit]:
-    """Effective limit of huge pages of a size ("2MB") in bytes (hugetlb.SIZE.limit_in_bytes, .max)."""
-    if v1 := cgroup.readings(f"hugetlb.{size}.limit_in_bytes"):
-        return tightest(v1, _v1_bytes, f"hugetlb.{size}.limit_in_bytes")
-    return tightest(cgroup.readings(f"hugetlb.{size}.max"), _max, f"hugetlb.{size}.max")
-
-
-_THROTTLES = (
-    "blkio.throttle.read_bps_device",
-    "blkio.throttle.write_bps_device",
-    "blkio.throttle.read_iops_device",
-    "blkio.throttle.write_iops_device",
-    "io.max",
-)
-# Weights as a new cgroup has them (block/blk-cgroup.h, block/bfq-cgroup.c, cfq's last in Linux 4.20).
-_IO_WEIGHTS: dict[str, str] = {
-    "blkio.weight": "500",
-    "blkio.bfq.weight": "100",
-    "io.weight": "default 100",
-    "io.bfq.weight": "default 100",
-}
-
-
-def io_bound(cgroup: Cgroup) -> Reading[str]:
-    """The line that bounds block I/O: a throttle on any level, else a weight of its own; "" without either.
-
-    A line of io.max may leave everything at "max"; a v1 throttle file is empty without a limit.
-    """
-    refused: Unknown | None = None
-    readings = [reading for file in _THROTTLES for reading in cgroup.readings(file)]
-    for reading in readings:
-        if isinstance(reading, Unknown):
-            refused = refused or reading
-            continue
-        for entry in reading.value.splitlines():
-            if any(not amount.endswith("=max") for amount in entry.split()[1:]):
-                return Known(entry, reading.source)
-    for file, default in _IO_WEIGHTS.items():
-        weight = next(iter(cgroup.readings(file)), None)
-        if isinstance(weight, Unknown):
-            refused = refused or weight
-        elif weight is not None and weight.value != default:
-            return Known(weight.value, weight.source)
-    return refused or Known("", readings[0].source if readings else "io.max")
-
-
-def pool_limits(readings: Sequence[Reading[str]]) -> Reading[dict[str, bool]]:
-    """Every pool that rdma.max or misc.max lists, and whether some level limits it.
-
-    `mlx5_0 hca_handle=2 hca_object=max` lists two pools of one device, `sev max` one.
-    """
-    limited: dict[str, bool] = {}
-    refused: Unknown | None = None
-    for reading in readings:
-        if isinstance(reading, Unknown):
-            refused = refused or reading
-            continue
-        for entry in reading.value.splitlines():
-            name, *amounts = entry.split()
-            for amount in amounts:
-                kind, separator, value = amount.rpartition("=")
-                pool = f"{name} {kind}" if separator else name
-                limited[pool] = limited.get(pool, False) or value != "max"
-    if refused and not (limited and all(limited.values())):
-        return refused
-    return Known(limited, readings[0].source if readings else "")
 
 
 def parse_cpu_list(value: str) -> frozenset[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoaudit.facts.idmap import IDENTITY
+from isoaudit.facts.lsm import parse_label
 from isoaudit.facts.namespaces import INITIAL, missing_type
 from isoaudit.model import FactMissing, Known, require
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from isoaudit.facts.container import Container, Process
+    from isoaudit.facts.lsm import Label
     from isoaudit.facts.status import Status
 
 
@@ -33,18 +35,38 @@ def own_user_namespace(container: Container) -> bool:
 
 
 def matching(container: Container, condition: Callable[[Status], bool]) -> tuple[Process, ...]:
-    """The processes whose status meets a condition.
+    """The processes whose status meets a condition, and the threads where they differ from their process.
 
     Raises:
         FactMissing: none is known to, and one could not be read.
     """
     found, missing = [], None
-    for process in container.processes:
+    for process in container.tasks:
         try:
             if condition(require(process.status)):
                 found.append(process)
         except FactMissing as error:
             missing = missing or error
+    if missing and not found:
+        raise missing
+    return tuple(found)
+
+
+def having(container: Container, condition: Callable[[Label], bool]) -> tuple[Process, ...]:
+    """The processes, beside the first, whose security label meets a condition.
+
+    Raises:
+        FactMissing: none is known to, and one could not be read.
+    """
+    found, missing = [], None
+    for process in container.processes[1:]:
+        try:
+            label = parse_label(require(process.lsm_label))
+        except FactMissing as error:
+            missing = missing or error
+        else:
+            if label is not None and condition(label):
+                found.append(process)
     if missing and not found:
         raise missing
     return tuple(found)
@@ -86,7 +108,10 @@ def over_host(container: Container, process: Process) -> bool:
     Raises:
         FactMissing: its user namespace could not be read.
     """
-    if process.pid == container.identity.pid or missing_type(container.namespaces.user):
+    first = container.identity.pid
+    # A thread is in its process's user namespace: setns(2) and unshare(2) refuse another to one of several.
+    of_first = isinstance(process.status, Known) and process.status.value.tgid == first
+    if process.pid == first or of_first or missing_type(container.namespaces.user):
         return not own_user_namespace(container)
     return require(process.user_namespace) == INITIAL["user"]
 

@@ -1,4 +1,4 @@
-"""Device nodes and the device policy of a cgroup (cgroup-v1/devices.rst; admin-guide/devices.txt)."""
+"""Device nodes, and the device policy of cgroups (cgroup-v1/devices.rst; admin-guide/devices.txt)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from isoaudit.model import Known, Unknown
+from isoaudit.model import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from isoaudit.model import Reading
+    from isoaudit.facts.device_program import ProgramRules
+    from isoaudit.model import Unknown
 
 # Containers of one engine have one policy: it is parsed once for all of them.
 _POLICIES = 256
 _RULE = re.compile(r"([abc]) (\d+|\*):(\d+|\*) ([rwm]*)")
 BLOCK, CHARACTER = "b", "c"
+REQUESTS: tuple[str, ...] = ("r", "w", "rw", "m")
 
 
 class DeviceNode(NamedTuple):
@@ -74,62 +76,82 @@ def parse_devices_list(value: str) -> tuple[DeviceRule, ...]:
     return tuple(rules)
 
 
-class DevicePolicy(NamedTuple):
-    """What the device cgroups of a container allow: every level of `levels` must agree.
+class RuleList(NamedTuple):
+    """What one devices.list allows; anything else is denied."""
 
-    `levels` holds the rules of the container's cgroup and of each ancestor; none at all means that no policy
-    is in force. Every answer below holds for one access (a string of "r", "w", "m").
+    rules: tuple[DeviceRule, ...]
+
+    def allows(self, kind: str, major: int, minor: int, request: str) -> bool:
+        """Whether one rule grants all of a request, as the kernel demands ("r", "w", "rw", "m")."""
+        return any(rule.allows(kind, major, minor, request) for rule in self.rules)
+
+    @property
+    def unrestricted(self) -> bool:
+        """Whether any device may be opened for reading and writing."""
+        for kind in (BLOCK, CHARACTER):
+            if not any(
+                rule.kind in ("a", kind)
+                and rule.major is None
+                and rule.minor is None
+                and {"r", "w"} <= set(rule.access)
+                for rule in self.rules
+            ):
+                return False
+        return True
+
+    @property
+    def named(self) -> tuple[tuple[str, int, int], ...]:
+        """A number of each rule that has a major one."""
+        return tuple((r.kind, r.major, r.minor or 0) for r in self.rules if r.major is not None)
+
+
+class DeviceProgram(NamedTuple):
+    """A BPF program that decides about devices for the processes of a v2 cgroup and of those below it."""
+
+    id: int  # of this boot, never given twice
+    tag: str  # a hash of its instructions as they were loaded
+    name: str  # "" where its loader gave none
+    instructions: str  # hexadecimal: struct bpf_insn after struct bpf_insn, 8 bytes each, in our byte order
+    cgroup: str  # the one that it is attached to
+
+
+class DevicePolicy(NamedTuple):
+    """What the device cgroups of a container allow: every level of `levels` must agree to a request.
+
+    A level is the list of one v1 cgroup, the container's or an ancestor's, or one program on a v2 cgroup. None
+    at all means that no policy is in force. Requests are what the kernel asks about in one go: to read, to
+    write, both, or to make a node ("r", "w", "rw", "m").
     """
 
-    levels: tuple[tuple[DeviceRule, ...], ...]
+    levels: tuple[RuleList | ProgramRules, ...]
     source: str
+    missing: Unknown | None = None  # a further level that could not be read, where those here deny something
 
-    def allows(self, kind: str, major: int, minor: int, access: str) -> bool:
-        """Whether a device may be opened ("r", "w") or made ("m") in all the ways asked for."""
-        return all(
-            all(any(rule.allows(kind, major, minor, one) for rule in level) for one in access)
-            for level in self.levels
-        )
+    def allows(self, kind: str, major: int, minor: int, request: str) -> bool:
+        """Whether one request for a device is let through.
+
+        Raises:
+            FactMissing: the levels that are known let it through, and there is one that is not known.
+        """
+        if not all(level.allows(kind, major, minor, request) for level in self.levels):
+            return False
+        if self.missing is not None:
+            require(self.missing)
+        return True
 
     def access(self, kind: str, major: int, minor: int) -> str:
-        """All that is allowed for a device, as a subset of "rwm"."""
-        return "".join(one for one in "rwm" if self.allows(kind, major, minor, one))
+        """All that is allowed for a device, in one request or several, as a subset of "rwm".
+
+        Raises:
+            FactMissing: as `allows`.
+        """
+        found = {request for request in REQUESTS if self.allows(kind, major, minor, request)}
+        return "".join(one for one in "rwm" if any(one in request for request in found))
 
     @property
     def unrestricted(self) -> bool:
         """Whether any device may be opened for reading and writing: no level restricts."""
-        return all(
-            any(
-                r.kind == "a" and r.major is None and r.minor is None and {"r", "w"} <= set(r.access)
-                for r in level
-            )
-            or all(
-                any(
-                    r.kind == kind and r.major is None and r.minor is None and {"r", "w"} <= set(r.access)
-                    for r in level
-                )
-                for kind in (BLOCK, CHARACTER)
-            )
-            for level in self.levels
-        )
-
-
-def policy_of(readings: Sequence[Reading[str]], source: str) -> Reading[DevicePolicy]:
-    """The device policy from devices.list on every cgroup up to the root.
-
-    Args:
-        readings: the file's text, the container's own cgroup first.
-        source: where the policy stands, or would stand.
-    """
-    levels = []
-    for reading in readings:
-        if isinstance(reading, Unknown):
-            return reading
-        try:
-            levels.append(parse_devices_list(reading.value))
-        except ValueError as error:
-            return Unknown(reading.source, str(error))
-    return Known(DevicePolicy(tuple(levels), source), source)
+        return all(level.unrestricted for level in self.levels)
 
 
 # What every engine puts into a container: harmless, as each is emulated or private to it

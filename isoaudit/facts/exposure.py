@@ -6,25 +6,31 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.facts.confinement import holds_over_host, matching
+from isoaudit.facts.device_program import ProgramRules, program_rules
 from isoaudit.facts.devices import (
     BLOCK,
     DEFAULT_NODES,
     DeviceNode,
     DevicePolicy,
+    RuleList,
     classify,
-    policy_of,
+    parse_devices_list,
     sample_numbers,
 )
+from isoaudit.facts.seccomp import lets
 from isoaudit.kernel.capability import bit
-from isoaudit.model import Known, Unknown, require
+from isoaudit.model import Evidence, FactMissing, Known, Unknown, require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from isoaudit.facts.cgroup import Cgroup
-    from isoaudit.facts.container import Container
-    from isoaudit.facts.devices import DeviceRule
+    from isoaudit.facts.container import Container, Process
+    from isoaudit.facts.devices import DeviceProgram
     from isoaudit.model import Reading
+
+
+_MOST_SHOWN = 64  # rules of one program in evidence
 
 
 class Exposure(NamedTuple):
@@ -37,12 +43,14 @@ class Exposure(NamedTuple):
 # A dozen checks ask the same of one container in a row: the last answers are kept, by what they were made from.
 _last_policy: list[tuple[Reading[Cgroup], Reading[DevicePolicy]]] = []
 _last_nodes: list[tuple[Reading[tuple[DeviceNode, ...]], tuple[DeviceNode, ...]]] = []
+_last_makers: list[tuple[Container, tuple[Process, ...]]] = []
 
 
 def policy(container: Container) -> Reading[DevicePolicy]:
-    """The device policy in force: v1's devices.list of its cgroup and of every ancestor.
+    """The device policy in force: v1's devices.list of its cgroup and of every ancestor, and v2's programs.
 
-    Without any hierarchy that could hold a policy there is none, and everything is allowed.
+    Both apply where both are there. Without any hierarchy that could hold a policy there is none, and
+    everything is allowed.
     """
     if not _last_policy or _last_policy[0][0] is not container.cgroup:
         _last_policy[:] = [(container.cgroup, _policy(container.cgroup))]
@@ -53,17 +61,78 @@ def _policy(reading: Reading[Cgroup]) -> Reading[DevicePolicy]:
     if not isinstance(reading, Known):
         return reading
     cgroup = reading.value
-    readings = cgroup.readings("devices.list")
-    if readings:
-        return policy_of(readings, readings[0].source)
-    if cgroup.path("devices") is not None:
+    lists = cgroup.readings("devices.list")
+    if not lists and cgroup.path("devices") is not None:
         return Unknown("devices.list", "no such file on this container's cgroup")
+    levels: list[RuleList | ProgramRules] = []
+    missing: Unknown | None = None
+    source = reading.source
+    for one in lists:
+        level = _list(one)
+        if isinstance(level, Unknown):
+            return level
+        levels.append(level)
+        source = lists[0].source
+    if cgroup.path("") is None:
+        pass  # v2 was never mounted, so that there is nothing to attach a program to
+    elif isinstance(cgroup.device_programs, Unknown):
+        missing = cgroup.device_programs
+    else:
+        for program in cgroup.device_programs.value:
+            rules = program_rules(program.instructions)
+            if isinstance(rules, ProgramRules):
+                levels.append(rules)
+                source = source if lists else _place(program)
+            else:
+                missing = Unknown(_place(program), f"the program is not understood: {rules}")
+    # Where nothing that is known denies anything, all depends on what is not.
+    if missing is not None and all(level.unrestricted for level in levels):
+        return missing
+    return Known(DevicePolicy(tuple(levels), source, missing), source)
+
+
+def _list(reading: Reading[str]) -> RuleList | Unknown:
+    if isinstance(reading, Unknown):
+        return reading
+    try:
+        return RuleList(parse_devices_list(reading.value))
+    except ValueError as error:
+        return Unknown(reading.source, str(error))
+
+
+def _place(program: DeviceProgram) -> str:
+    """Where a program stands; without its id, which is another one after each start of the container."""
+    return f"device program of cgroup {program.cgroup}"
+
+
+def policy_evidence(container: Container) -> list[Evidence]:
+    """What the device policy says: the container's own devices.list, and each program as rules."""
+    cgroup, expected = require(container.cgroup), "a list of devices"
+    evidence = [
+        Evidence(one.source, one.value, expected)
+        for one in cgroup.readings("devices.list")[:1]
+        if isinstance(one, Known)
+    ]
+    programs = cgroup.device_programs.value if isinstance(cgroup.device_programs, Known) else ()
+    for program in programs:
+        rules = program_rules(program.instructions)
+        if isinstance(rules, ProgramRules):
+            lines = rules.rules or ("nothing",)
+            if len(lines) > _MOST_SHOWN:
+                lines = (*lines[:_MOST_SHOWN], f"and {len(lines) - _MOST_SHOWN} more")
+            evidence.append(Evidence(_place(program), "\n".join(lines), expected))
+    if evidence:
+        return evidence
     if cgroup.path("") is not None:
-        return Unknown(
-            f"BPF programs on cgroup {cgroup.path('')}",
-            "the device policy of cgroup v2 is a BPF program, which is not read",
-        )
-    return Known(DevicePolicy((), reading.source), reading.source)
+        return [Evidence(cgroup.device_programs.source, "no device program", expected)]
+    return [Evidence(container.cgroup.source, "no hierarchy that could hold a policy", expected)]
+
+
+def policy_command(container: Container) -> str:
+    """A command that shows the programs of a device policy; "" where there are none."""
+    programs = require(container.cgroup).device_programs
+    idents = [program.id for program in programs.value] if isinstance(programs, Known) else []
+    return "; ".join(f"bpftool prog dump xlated id {ident}" for ident in idents)
 
 
 def foreign_nodes(container: Container) -> tuple[DeviceNode, ...]:
@@ -102,6 +171,8 @@ def makeable(
 ) -> Mapping[str, Exposure]:
     """What a policy lets whoever has CAP_MKNOD make and then open: by class, an example (without a path).
 
+    Where a level of the policy is missing, its other levels let these be made.
+
     Args:
         rules: the policy.
         names: rows of the host's /proc/devices.
@@ -112,13 +183,13 @@ def makeable(
 
 @lru_cache(maxsize=256)
 def _makeable(
-    levels: tuple[tuple[DeviceRule, ...], ...],
+    levels: tuple[RuleList | ProgramRules, ...],
     names: tuple[tuple[str, int, str], ...],
     disks: tuple[tuple[int, int], ...],
 ) -> Mapping[str, Exposure]:
     rules = DevicePolicy(levels, "")
     # A policy that names one number knows better than we what there is.
-    named = [(r.kind, r.major, r.minor or 0) for level in levels for r in level if r.major is not None]
+    named = [number for level in levels for number in level.named]
     found: dict[str, Exposure] = {}
     for kind, major, minor in (*((BLOCK, *disk) for disk in disks), *named, *sample_numbers(names)):
         access = rules.access(kind, major, minor)
@@ -128,13 +199,39 @@ def _makeable(
     return found
 
 
-def may_mknod(container: Container) -> bool:
-    """Whether a process has CAP_MKNOD over the host, without which mknod(2) makes no device node.
+def makers(container: Container) -> tuple[Process, ...]:
+    """The processes that may make device nodes: CAP_MKNOD over the host, and no filter that refuses mknod(2).
+
+    A filter that is not known is taken for one that lets it through.
 
     Raises:
-        FactMissing: none is known to, and one could not be read.
+        FactMissing: no process is known to have the capability, and one could not be read.
     """
-    return bool(holds_over_host(container, bit("CAP_MKNOD")))
+    if not _last_makers or _last_makers[0][0] is not container:
+        _last_makers[:] = [(container, _makers(container))]
+    return _last_makers[0][1]
+
+
+def _makers(container: Container) -> tuple[Process, ...]:
+    holders = holds_over_host(container, bit("CAP_MKNOD"))
+    if not holders:
+        return ()
+    found: dict[int, Process] = {}
+    for call in ("mknod", "mknodat"):
+        try:
+            found.update({process.pid: process for process in lets(container, holders, call)})
+        except FactMissing:
+            return holders
+    return tuple(found.values())
+
+
+def may_mknod(container: Container) -> bool:
+    """Whether any process may make device nodes.
+
+    Raises:
+        FactMissing: as `makers`.
+    """
+    return bool(makers(container))
 
 
 def permitted(container: Container, node: DeviceNode) -> bool:

@@ -11,10 +11,16 @@ if TYPE_CHECKING:
 
     from isoaudit.facts.cgroup import Hierarchy
     from isoaudit.facts.clock import ClockStatus
+    from isoaudit.facts.engines import Engine, EngineFile
     from isoaudit.facts.kernel import KernelRelease
     from isoaudit.facts.mounts import Mount
     from isoaudit.facts.namespaces import Namespaces
+    from isoaudit.facts.network import HostNetwork
+    from isoaudit.facts.quotas import Quotas
     from isoaudit.model import Reading
+
+
+_NOT_READ = "it was not read"
 
 
 class EngineSocket(NamedTuple):
@@ -54,6 +60,14 @@ class Host(NamedTuple):
     device_names: Reading[tuple[tuple[str, int, str], ...]]  # /proc/devices
     engine_sockets: Reading[tuple[EngineSocket, ...]]
     distribution: Reading[str]  # PRETTY_NAME of the host's os-release
+    network: Reading[HostNetwork] = Unknown("rtnetlink(7)", _NOT_READ)
+    engines: Reading[tuple[Engine, ...]] = Unknown("/proc", _NOT_READ)
+    quotas: Reading[Quotas] = Unknown("/proc/sys", _NOT_READ)
+    selinux_enforcing: Reading[bool] = Unknown("/sys/fs/selinux/enforce", _NOT_READ)
+    apparmor_profiles: Reading[Mapping[str, str]] = Unknown("/sys/kernel/security/apparmor/profiles", _NOT_READ)
+    engine_files: Reading[tuple[EngineFile, ...]] = Unknown("/", _NOT_READ)
+
+    command_line: Reading[str] = Unknown("/proc/cmdline", _NOT_READ)  # what the kernel was booted with
 
     def sysctl(self, name: str) -> Reading[str]:
         """A kernel setting by its dotted name, such as `kernel.core_pattern`."""

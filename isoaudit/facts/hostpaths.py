@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.facts.confinement import maps_host_root, presumed
 from isoaudit.facts.mounts import HostMounts, Mount, mount_at, path_below, reachable, within
+from isoaudit.facts.opening import remounting
 from isoaudit.model import SEVERITIES, Evidence, Known, Severity, require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from isoaudit.facts.container import Container
     from isoaudit.facts.host import EngineSocket, Host
 
 # The kernel's own, one for all or one a namespace: checks of their own judge them.
-_KERNEL = frozenset(
+KERNEL = frozenset(
     {
         "binfmt_misc",
         "bpf",
@@ -51,6 +52,20 @@ class Part(NamedTuple):
     mount: Mount
     path: str  # on the host
     inside: tuple[str, ...]  # the host's own mount points of directories further down in the same filesystem
+    lower: bool = False  # it is the lower layer of an overlay: what is written goes elsewhere
+    remountable: bool = False  # the container can make its mount writable, if it is not
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the host's file there stays as it is, whatever is written."""
+        return self.lower or (self.mount.read_only and not self.remountable)
+
+    @property
+    def access(self) -> str:
+        """In a word or a few, for messages."""
+        if self.read_only:
+            return "read-only"
+        return "read-only, but it can remount it writable" if self.mount.read_only else "writable"
 
 
 class Tree(NamedTuple):
@@ -63,6 +78,7 @@ class Tree(NamedTuple):
     whole: bool = False  # only the directory itself matters, not one file or folder in it
 
 
+_OTHERS = "other containers' files"
 _LOW, _MEDIUM, _HIGH = Severity.LOW, Severity.MEDIUM, Severity.HIGH
 # Where a read-only mount is worth as much, it holds what acts when it is only opened (sockets, devices: EROFS
 # does not hold for them), or secrets of others.
@@ -84,19 +100,19 @@ TREES: tuple[Tree, ...] = (
     Tree("/sys", "the host's kernel objects", _MEDIUM),
     Tree("/usr", "programs and libraries that root runs", _LOW),
     Tree("/usr/local", "programs that root may run", _LOW),
-    Tree("/var/lib/containerd", "other containers' files", _HIGH),
-    Tree("/var/lib/containers", "other containers' files", _HIGH),
-    Tree("/var/lib/docker", "other containers' files", _HIGH),
-    Tree("/var/lib/incus", "other containers' files", _HIGH),
+    Tree("/var/lib/containerd", _OTHERS, _HIGH),
+    Tree("/var/lib/containers", _OTHERS, _HIGH),
+    Tree("/var/lib/docker", _OTHERS, _HIGH),
+    Tree("/var/lib/incus", _OTHERS, _HIGH),
     Tree("/var/lib/kubelet", "other pods' volumes and tokens", _HIGH),
-    Tree("/var/lib/lxc", "other containers' files", _HIGH),
-    Tree("/var/lib/lxd", "other containers' files", _HIGH),
-    Tree("/var/lib/machines", "other containers' files", _HIGH),
+    Tree("/var/lib/lxc", _OTHERS, _HIGH),
+    Tree("/var/lib/lxd", _OTHERS, _HIGH),
+    Tree("/var/lib/machines", _OTHERS, _HIGH),
     Tree("/var/lib/rancher", "a cluster's keys and other pods' files", _HIGH),
     Tree("/var/lib/systemd", "state that the service manager trusts", _LOW),
     Tree("/var/log", "the host's logs, which the kubelet serves through links", _MEDIUM, whole=True),
     Tree("/var/run", "sockets of the host's services", _HIGH),
-    Tree("/var/snap/lxd", "other containers' files", _HIGH),
+    Tree("/var/snap/lxd", _OTHERS, _HIGH),
     Tree("/var/spool/cron", "commands that cron runs as their owner", _LOW),
 )
 _SECRETS = Tree("", "keys and tokens", Severity.HIGH)
@@ -136,8 +152,14 @@ _HARMLESS = (
     "/etc/timezone",
     "/run/systemd/resolve/resolv.conf",
     "/run/systemd/resolve/stub-resolv.conf",
+    "/usr/bin/catatonit",  # this and the like: what --init of Docker and Podman mounts for a first process
+    "/usr/bin/docker-init",
+    "/usr/bin/tini",
+    "/usr/bin/tini-static",
     "/usr/lib/locale",
     "/usr/lib/os-release",
+    "/usr/libexec/docker/docker-init",
+    "/usr/libexec/podman/catatonit",
     "/usr/share/ca-certificates",
     "/usr/share/fonts",
     "/usr/share/zoneinfo",
@@ -169,24 +191,30 @@ class View:
         host: the host's mount table.
         mounts: the container's.
         ident: the container's id, "" where it is not known.
+        remountable: whether the container can make its read-only mounts writable.
     """
 
-    def __init__(self, host: HostMounts, mounts: Sequence[Mount], ident: str = "") -> None:
+    def __init__(
+        self, host: HostMounts, mounts: Sequence[Mount], ident: str = "", *, remountable: bool = False
+    ) -> None:
         self.mounts = reachable(mounts)
         root = mount_at(mounts, "/")
         self.root_parts = tuple(
-            mount for mount in self.mounts if mount.fstype not in _KERNEL and _covers(mount, host.root)
+            mount for mount in self.mounts if mount.fstype not in KERNEL and _covers(mount, host.root)
         )
         on_host = root is not None and root in self.root_parts
         parts = []
         for mount in self.mounts:
-            if mount.fstype in _KERNEL or mount in self.root_parts:
+            if mount.fstype in KERNEL or mount in self.root_parts:
                 continue
             if root is not None and not on_host and mount is not root and _part_of(mount, root):
                 continue
             path = host.path(mount)
             if path is not None and not _is_own(path, ident):
-                parts.append(Part(mount, path, host.inside(mount)))
+                parts.append(Part(mount, path, host.inside(mount), remountable=remountable))
+        layers = [part for mount in self.mounts for part in _layers(mount, ident)]
+        self.root_layers = tuple(part.mount for part in layers if part.path == "/")
+        parts += [part for part in layers if part.path != "/" and part.mount is not root]
         self.parts = tuple(part for part in parts if part.mount is not root)
         # A root filesystem is the container's own unless it contains what the host keeps there for itself.
         self.root_part = next((part for part in parts if part.mount is root), None)
@@ -206,6 +234,25 @@ class View:
 
 def _covers(mount: Mount, root: Mount | None) -> bool:
     return root is not None and mount.device == root.device and within(root.root, mount.root)
+
+
+def _layers(mount: Mount, ident: str) -> Iterator[Part]:
+    """The directories of the host's below an overlay that an engine made over them, as podman's `-v /etc:/x:O`.
+
+    A container can mount overlays itself, over paths of its own. An engine's keeps what is written in the
+    container's directory, or is the root.
+    """
+    if mount.fstype != "overlay":
+        return
+    options = dict(option.partition("=")[::2] for option in mount.super_options)
+    upper = options.get("upperdir", "")
+    if mount.target != "/" and (len(ident) < 12 or f"/{ident}/" not in upper):
+        return
+    for path in options.get("lowerdir", "").split(":"):
+        tree = tree_of(path, read_only=True) if path.startswith("/") else None
+        # Layers of images lie in engines' stores, and nowhere else that matters.
+        if path == "/" or (tree is not None and tree.holds != _OTHERS and within(path, tree.path)):
+            yield Part(mount, path, (), lower=True)
 
 
 def _part_of(mount: Mount, root: Mount) -> bool:
@@ -251,7 +298,8 @@ def view(host: Host, container: Container) -> View:
     """
     ours = host_mounts(host)
     if not _last_view or _last_view[0][0] is not ours or _last_view[0][1] is not container:
-        made = View(ours, require(container.mounts), container.identity.id)
+        remountable = remounting(container) is not None
+        made = View(ours, require(container.mounts), container.identity.id, remountable=remountable)
         _last_view[:] = [(ours, container, made)]
     return _last_view[0][2]
 
@@ -313,8 +361,7 @@ def sensitive(host: Host, container: Container) -> tuple[Sensitive, ...]:
     for part in seen.parts:
         if is_judged_elsewhere(part, host, container):
             continue
-        mount = part.mount
-        trees = (tree_of(path, read_only=mount.read_only) for path in (part.path, *part.inside))
+        trees = (tree_of(path, read_only=part.read_only) for path in (part.path, *part.inside))
         found += [_rated(part, tree, container) for tree in trees if tree is not None]
     if seen.root_part is not None:
         root = seen.root_part
@@ -328,7 +375,7 @@ def sensitive(host: Host, container: Container) -> tuple[Sensitive, ...]:
 
 
 def _rated(part: Part, tree: Tree, container: Container) -> Sensitive:
-    return Sensitive(part, tree, for_user(tree.read if part.mount.read_only else tree.written, container))
+    return Sensitive(part, tree, for_user(tree.read if part.read_only else tree.written, container))
 
 
 def for_user(severity: Severity, container: Container) -> Severity:

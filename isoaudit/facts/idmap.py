@@ -35,3 +35,11 @@ def outside_of(ranges: tuple[IdRange, ...], inside: int) -> int | None:
         if start <= inside < start + length:
             return outside + inside - start
     return None
+
+
+def inside_of(ranges: tuple[IdRange, ...], outside: int) -> int | None:
+    """An id inside for the host's; None where it is not mapped."""
+    for start, first, length in ranges:
+        if first <= outside < first + length:
+            return start + outside - first
+    return None

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from isoaudit.facts.confinement import holds_over_host, host_root_processes, maps_host_root
 from isoaudit.facts.lsm import parse_label
 from isoaudit.facts.mounts import mount_of, within
-from isoaudit.facts.processes import listed
+from isoaudit.facts.namespaces import same
+from isoaudit.facts.processes import listed, set_evidence
 from isoaudit.kernel.capability import mask
-from isoaudit.model import SEVERITIES, Evidence, FactMissing, Known, Severity, require
+from isoaudit.model import SEVERITIES, Evidence, FactMissing, Known, Severity
 from isoaudit.resources import data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from isoaudit.facts.container import Container, Process
+    from isoaudit.facts.host import Host
     from isoaudit.facts.mounts import Mount
-    from isoaudit.facts.probe import ProbeAnswer
 
 PROC, SYSFS, BINFMT = "proc", "sysfs", "binfmt_misc"
 _SHOWN, _LINES = 2, 8
@@ -48,7 +49,8 @@ class MaskedPath(NamedTuple):
     file: KernelFile  # where it lies within its filesystem
 
 
-def _file(path: str) -> KernelFile:
+def kernel_file(path: str) -> KernelFile:
+    """Where a path of the host's /proc or /sys lies within its filesystem."""
     tree, _, rest = path[1:].partition("/")
     return KernelFile(PROC if tree == "proc" else SYSFS, f"/{rest}")
 
@@ -69,7 +71,7 @@ def _lists() -> _Lists:
                 Severity(row["severity"]),
                 row["note"],
                 tuple(row["by"]),
-                _file(row["path"]),
+                kernel_file(row["path"]),
             )
             for row in document[kind]
         )
@@ -239,56 +241,20 @@ def writers(container: Container, *, sysctl: bool) -> tuple[Process, ...]:
     )
 
 
-class Opening(NamedTuple):
-    """How a file of the kernel's can be written from inside."""
+def around(host: Host, container: Container) -> Evidence | None:
+    """The proof that /proc/1/root leads a process inside to the host's own /proc, past every mask.
 
-    places: tuple[Place, ...]  # where it stands on a writable mount
-    mounting: Evidence | None  # the probe's proof that a fresh mount of its filesystem would show it writable
-    writers: tuple[Process, ...]  # who would get past the permissions; empty where there is no way in
-
-    @property
-    def reachable(self) -> bool:
-        """Whether a writable mount shows it, or could."""
-        return bool(self.places or self.mounting)
-
-
-def opening(container: Container, *files: KernelFile) -> Opening:
-    """How any of some files of the kernel's can be written from inside.
-
-    Raises:
-        FactMissing: what was read does not decide.
+    It takes the host's PID namespace and CAP_SYS_PTRACE over the host (proc_pid_root(5)).
     """
-    tree = tree_of(require(container.mounts))
-    writable = tuple(place for file in files for place in places(tree, file) if not place.mount.read_only)
-    proof = mounting(container) if any(file.fstype != SYSFS for file in files) else None
-    if not writable and proof is None:
-        return Opening((), None, ())
-    sysctl = all(file.fstype == PROC and within(file.path, "/sys") for file in files)
-    return Opening(writable, proof, writers(container, sysctl=sysctl))
-
-
-def mounting(container: Container) -> Evidence | None:
-    """The proof that a container can mount a fresh procfs without masks: the probe did, over the host.
-
-    sysfs is not undone that way: its superblock is one per network namespace and stays read-only.
-    """
-    probe = container.probe("mount")
-    if not isinstance(probe, Known) or not probe.value.succeeded or not _sys_admin(container):
+    if not same(host.namespaces.pid, container.namespaces.pid) or not isinstance(container.mounts, Known):
         return None
-    answer: ProbeAnswer = probe.value
-    return Evidence(probe.source, f"{answer.call} = {answer.answer}", "EPERM")
-
-
-def may_mount(container: Container) -> bool:
-    """Whether only the probe is missing to that proof: it has CAP_SYS_ADMIN over the host, and none ran."""
-    return not isinstance(container.probe("mount"), Known) and _sys_admin(container)
-
-
-def _sys_admin(container: Container) -> bool:
+    if not any(mount.root == "/" for mount in tree_of(container.mounts.value).of_type(PROC)):
+        return None
     try:
-        return bool(holds_over_host(container, mask("CAP_SYS_ADMIN")))
+        tracers = holds_over_host(container, mask("CAP_SYS_PTRACE"))
     except FactMissing:
-        return False  # it only adds to a verdict that stands on the mount table
+        return None  # it only adds to a verdict that stands on the mount table
+    return set_evidence(tracers[0], mask("CAP_SYS_PTRACE"), "without CAP_SYS_PTRACE") if tracers else None
 
 
 def profile(container: Container) -> str:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.facts.lsm import parse_label
 from isoaudit.facts.namespaces import INITIAL, TYPES, Namespaces, missing_type
+from isoaudit.facts.quotas import NO_ACCOUNTS, Account, Accounts
 from isoaudit.model import Known, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from isoaudit.facts.cgroup import Cgroup, Place
     from isoaudit.facts.container import Identity
     from isoaudit.facts.idmap import IdRange
     from isoaudit.model import Reading
@@ -25,6 +27,9 @@ class Peer(NamedTuple):
     namespaces: Namespaces
     uid_map: Reading[tuple[IdRange, ...]]
     lsm_label: Reading[str]
+    accounts: Accounts = NO_ACCOUNTS
+    # Where it is and what limits its memory; not more, as it is read ahead of all else.
+    cgroup: Reading[Cgroup] = Unknown("/proc/PID/cgroup", "it was not read")
 
 
 class _Ranges:
@@ -65,6 +70,9 @@ class Peers:
         self.all: tuple[Peer, ...] = tuple(peers)
         self._by_namespace: dict[tuple[str, int], list[Peer]] = {}
         self._by_level: dict[str, list[Peer]] = {}
+        self._by_account: dict[Account, list[Peer]] = {}
+        self._charged: dict[Account, list[Peer]] = {}
+        self._by_uid: dict[int, list[Peer]] = {}
         self.unread: dict[str, Unknown] = {}  # of a kind of namespace, "uid_map", "label": one that refused
         maps: dict[int, Peer] = {}
         for peer in self.all:
@@ -83,7 +91,16 @@ class Peers:
                 self.unread.setdefault("label", peer.lsm_label)
             elif (label := parse_label(peer.lsm_label.value)) and label.level:
                 self._by_level.setdefault(label.level, []).append(peer)
+            for account in peer.accounts.own:
+                self._by_account.setdefault(account, []).append(peer)
+            for account in peer.accounts.own | peer.accounts.owners:
+                self._charged.setdefault(account, []).append(peer)
+            for uid in {account.uid for account in peer.accounts.own}:
+                self._by_uid.setdefault(uid, []).append(peer)
+            if peer.accounts.missing is not None:
+                self.unread.setdefault("accounts", peer.accounts.missing)
         self._ranges = _Ranges(maps.items())
+        self._places: dict[str, dict[tuple[int, str], list[Peer]]] = {}  # by controller
 
     def in_namespace(self, kind: str, inode: int, but: str) -> tuple[Peer, ...]:
         """The containers in a namespace, leaving out the one with the key `but`."""
@@ -92,6 +109,17 @@ class Peers:
     def at_level(self, level: str, but: str) -> tuple[Peer, ...]:
         """The containers with an SELinux level, leaving out the one with the key `but`."""
         return tuple(p for p in self._by_level.get(level, ()) if p.identity.key != but)
+
+    def at_place(self, controller: str, place: Place, but: str) -> tuple[Peer, ...]:
+        """The containers that a controller holds in a cgroup, leaving out the one with the key `but`."""
+        if controller not in self._places:
+            index = self._places[controller] = {}
+            for peer in self.all:
+                found = peer.cgroup.value.place(controller) if isinstance(peer.cgroup, Known) else peer.cgroup
+                if isinstance(found, Known) and found.value is not None:
+                    index.setdefault((found.value.version, found.value.path), []).append(peer)
+        held = self._places[controller].get((place.version, place.path), ())
+        return tuple(peer for peer in held if peer.identity.key != but)
 
     def overlapping(
         self, ranges: Iterable[IdRange], but: Collection[int]
@@ -103,6 +131,19 @@ class Peers:
             but: the inodes of user namespaces to leave out.
         """
         return self._ranges.overlapping(ranges, but)
+
+    # All containers of a host may run as its root: these are not copied for each of them.
+    def with_account(self, account: Account) -> Sequence[Peer]:
+        """The containers, whoever asks among them, with a process of a user in a user namespace."""
+        return self._by_account.get(account, ())
+
+    def charged_to(self, account: Account) -> Sequence[Peer]:
+        """Those too of which only the user namespace was made by that account."""
+        return self._charged.get(account, ())
+
+    def with_uid(self, uid: int) -> Sequence[Peer]:
+        """The containers, whoever asks among them, with a process of a host uid."""
+        return self._by_uid.get(uid, ())
 
     def others(self, but: str) -> tuple[Peer, ...]:
         """All containers but the one with that key."""

@@ -1,4 +1,4 @@
-"""The processes inside a container one by one: how near each is to a capability over the host, and its name.
+"""The processes and threads inside a container: how near each is to a capability over the host, and its name.
 
 capabilities(7), "Transformation of capabilities during execve()"; user_namespaces(7): a process in a user
 namespace of its own has its capabilities over what that namespace owns, never over the host.
@@ -60,7 +60,7 @@ def nearest(container: Container, mask: int) -> Nearest | None:
     best: Reach | None = None
     found: list[Process] = []
     missing: FactMissing | None = None
-    for process in container.processes:
+    for process in container.tasks:
         reading = process.status
         if isinstance(reading, Unknown):
             missing = missing or FactMissing(reading.source, reading.reason)
@@ -139,13 +139,17 @@ def _source(process: Process) -> str:
 
 def named(processes: Sequence[Process]) -> str:
     """Processes by pid on the host and command: "4242 (app), 4250 (sh) and 3 more"."""
-    shown = [
-        f"{process.pid} ({process.status.value.name})"
-        if isinstance(process.status, Known)
-        else str(process.pid)
-        for process in processes[:_SHOWN]
-    ]
-    return listed(shown, len(processes))
+    return listed([called(process) for process in processes[:_SHOWN]], len(processes))
+
+
+def called(process: Process) -> str:
+    """One process by pid and command, a thread by its own: "4242 (app)", "thread 4243 (worker) of 4242"."""
+    if not isinstance(process.status, Known):
+        return str(process.pid)
+    status = process.status.value
+    if status.tgid in (0, process.pid):
+        return f"{process.pid} ({status.name})"
+    return f"thread {process.pid} ({status.name}) of {status.tgid}"
 
 
 def listed(shown: Sequence[str], total: int) -> str:

@@ -23,7 +23,8 @@ class Made(NamedTuple):
     runtime: str = UNKNOWN
     id: str = ""
     name: str = ""
-    pod: str = ""
+    pod: str = ""  # "NAMESPACE/NAME" once a file told it, a Kubernetes UID until then; Podman's by its short id
+    bundle: str = ""  # the OCI bundle's folder on the host, as a monitor that runs as root tells
 
 
 _ID = r"(?P<id>[0-9a-f]{64})"
@@ -50,6 +51,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (UNKNOWN, rf"/{_ID}(?=/|\Z)"),  # under a parent of one's own the id is all that is left
 )
 _POD = re.compile(r"[/-]pod([0-9a-f_-]{32,36})(?:\.slice)?[/:]")
+_PODMAN_POD = re.compile(r"(?:/libpod_parent/|[/-]libpod_pod_)([0-9a-f]{64})(?:\.slice)?/libpod-")
 _UNIT_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 
 
@@ -57,13 +59,20 @@ def from_cgroup(paths: Iterable[str]) -> Made:
     """What the cgroup paths of a process tell; a path with an id wins over one without, in any hierarchy."""
     lone = Made()
     for path in dict.fromkeys(paths):  # v1 says the same for most hierarchies
-        pods = _POD.findall(path) if "kubepods" in path else ()
-        made = _deepest(path)._replace(pod=pods[-1].replace("_", "-") if pods else "")
+        made = _deepest(path)._replace(pod=_pod(path))
         if made.runtime != UNKNOWN:
             return made
         if (made.id or made.pod) and not lone.id:
             lone = made
     return lone
+
+
+def _pod(path: str) -> str:
+    if "kubepods" in path:
+        pods = _POD.findall(path)
+        return pods[-1].replace("_", "-") if pods else ""
+    pods = _PODMAN_POD.findall(path) if "libpod" in path else ()
+    return pods[-1][:12] if pods else ""
 
 
 @cache
@@ -110,23 +119,25 @@ def _option(arguments: Sequence[str], *names: str) -> str:
     return ""
 
 
-def from_monitor(comm: str, arguments: Sequence[str]) -> Made | None:
+def from_monitor(comm: str, arguments: Sequence[str], folder: str = "") -> Made | None:
     """What the command of a process above a container tells; None where it is no monitor that we know.
 
     Args:
         comm: its name, at most 15 characters as the kernel keeps it.
         arguments: its command line.
+        folder: its working directory. containerd starts a shim in the bundle of its first container.
     """
     if comm.startswith("containerd-shim"):
         namespace = _option(arguments, "-namespace", "--namespace")
         runtime = "docker" if namespace == "moby" else "containerd"
         # A shim of Kubernetes' serves a whole pod: its -id is the pod's sandbox.
         ident = "" if namespace == "k8s.io" else _option(arguments, "-id", "--id")
-        return Made(runtime, ident, "" if runtime == "docker" else ident)
+        return Made(runtime, ident, "" if runtime == "docker" else ident, bundle=folder)
     if comm == "conmon":
         ident = _option(arguments, "-c", "--cid")
         runtime = "cri-o" if "/crio" in _option(arguments, "--exit-dir") else "podman"
-        return Made(runtime, ident, _option(arguments, "-n", "--name") if runtime == "podman" else "")
+        name = _option(arguments, "-n", "--name") if runtime == "podman" else ""
+        return Made(runtime, ident, name, bundle=_option(arguments, "-b", "--bundle"))
     if comm == "lxc-start" or (arguments and arguments[0].startswith("[lxc monitor]")):
         title = " ".join(arguments)
         name = (

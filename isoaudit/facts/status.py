@@ -30,11 +30,31 @@ class Status(NamedTuple):
     no_new_privs: Reading[bool]  # since Linux 4.10
     seccomp: Reading[int]  # 0 disabled, 1 strict, 2 filter
     seccomp_filters: Reading[int]  # how many are stacked; since Linux 5.9
+    tgid: int = 0  # its process, which a thread has beside its own number; 0: an older isoaudit's snapshot
+    threads: int = 0  # of its process; 0: that, or they have ended
+    groups: Reading[tuple[int, ...]] = Unknown("/proc/PID/status", "it was not read")  # supplementary ones
 
     @property
     def capabilities(self) -> int:
         """Every capability the process has or can still get by itself or by executing a file."""
         return self.cap_permitted | self.cap_effective | self.cap_bounding
+
+
+# The lines that a thread has to itself and that say what it may do, in the order in which they stand.
+_CREDENTIALS = (b"\nUid:", b"\nFDSize:"), (b"\nCapInh:", b"\nSpeculation_")
+
+
+def credentials(raw: bytes) -> bytes:
+    """What of the file says what a thread may do: two threads with the same bytes here need one look.
+
+    The lines from Uid to Gid, and from CapInh to the end of what seccomp says of it.
+    """
+    parts = []
+    for first, after in _CREDENTIALS:
+        start = raw.find(first)
+        end = raw.find(after, start)
+        parts.append(raw[start : end if end >= 0 else None])
+    return b"".join(parts)
 
 
 def _four(raw: bytes) -> tuple[int, int, int, int]:
@@ -83,6 +103,11 @@ def parse_status(raw: bytes, source: str) -> Status:
             no_new_privs=Known(nnp.value == 1, source) if isinstance(nnp, Known) else nnp,
             seccomp=optional(b"Seccomp", "3.8 built with CONFIG_SECCOMP"),
             seccomp_filters=optional(b"Seccomp_filters", "5.9"),
+            tgid=int(fields[b"Tgid"]),
+            threads=int(fields[b"Threads"]),
+            groups=Known(tuple(map(int, fields[b"Groups"].split())), source)
+            if b"Groups" in fields
+            else Unknown(source, "no Groups line"),
         )
     except KeyError as error:
         raise ValueError(f"no {error.args[0].decode()} line") from None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isoaudit.facts import cgroup as cgroups
-from isoaudit.facts.devices import policy_of
+from isoaudit.facts import limits
+from isoaudit.facts.exposure import policy
+from isoaudit.facts.hostpaths import view
 from isoaudit.facts.idmap import IDENTITY
-from isoaudit.facts.namespaces import TYPES, same
+from isoaudit.facts.namespaces import TYPES, missing_type, same
 from isoaudit.kernel.capability import OCI_DEFAULT
 from isoaudit.model import Known
 
@@ -23,38 +24,40 @@ _NAMESPACE = {True: "shared", False: "isolated", None: _UNKNOWN}
 def walls(host: Host, container: Container) -> dict[str, str]:
     """Every wall by name: isolated, shared, limited, unlimited and so on; "unknown" where it was not seen."""
     found = {
-        f"namespace-{kind}": _NAMESPACE[same(host.namespaces.of(kind), container.namespaces.of(kind))]
+        f"namespace-{kind}": _namespace(host.namespaces.of(kind), container.namespaces.of(kind))
         for kind in TYPES
     }
     cgroup = container.cgroup
     if isinstance(cgroup, Known):
-        found["limit-memory"] = _limit(cgroups.memory_bytes(cgroup.value))
-        found["limit-cpu"] = _limit(cgroups.cpu_count(cgroup.value))
-        found["limit-pids"] = _limit(cgroups.pids_count(cgroup.value))
-        found["devices"] = _devices(cgroup.value)
+        found["limit-memory"] = _limit(limits.memory_bytes(cgroup.value))
+        found["limit-cpu"] = _limit(limits.cpu_count(cgroup.value))
+        found["limit-pids"] = _limit(limits.pids_count(cgroup.value))
     else:
-        found.update(dict.fromkeys(("limit-memory", "limit-cpu", "limit-pids", "devices"), _UNKNOWN))
+        found.update(dict.fromkeys(("limit-memory", "limit-cpu", "limit-pids"), _UNKNOWN))
+    found["devices"] = _devices(container)
     found["capabilities"] = _capabilities(container)
     found["seccomp"] = _seccomp(container)
     found["no-new-privileges"] = _no_new_privileges(container)
     found["lsm"] = _lsm(container)
+    found["mounts"] = _mounts(host, container)
     return found
 
 
-def _limit(reading: Reading[cgroups.Limit]) -> str:
+def _namespace(ours: Reading[int], theirs: Reading[int]) -> str:
+    # What the kernel does not divide, all share.
+    return "shared" if missing_type(theirs) else _NAMESPACE[same(ours, theirs)]
+
+
+def _limit(reading: Reading[limits.Limit]) -> str:
     if isinstance(reading, Known):
         return "unlimited" if reading.value.amount is None else "limited"
     return _UNKNOWN
 
 
-def _devices(cgroup: cgroups.Cgroup) -> str:
-    readings = cgroup.readings("devices.list")
-    if not readings:
-        # On v2 the policy is a BPF program, of which no file tells; without a hierarchy there is none.
-        return _UNKNOWN if cgroup.path("") is not None and cgroup.path("devices") is None else "unlimited"
-    policy = policy_of(readings, "devices.list")
-    if isinstance(policy, Known):
-        return "unlimited" if policy.value.unrestricted else "limited"
+def _devices(container: Container) -> str:
+    rules = policy(container)
+    if isinstance(rules, Known):
+        return "unlimited" if rules.value.unrestricted else "limited"
     return _UNKNOWN
 
 
@@ -81,6 +84,17 @@ def _no_new_privileges(container: Container) -> str:
     if isinstance(status, Known) and isinstance(status.value.no_new_privs, Known):
         return "set" if status.value.no_new_privs.value else "unset"
     return _UNKNOWN
+
+
+def _mounts(host: Host, container: Container) -> str:
+    """Whether it has something of the host's tree mounted beyond the files that its engine gives to each."""
+    if not isinstance(host.mounts, Known) or not isinstance(container.mounts, Known):
+        return _UNKNOWN
+    seen = view(host, container)
+    shared = [*seen.root_parts, *(part.mount for part in seen.parts)]
+    if not shared:
+        return "isolated"
+    return "read-only" if all(mount.read_only for mount in shared) else "shared"
 
 
 def _lsm(container: Container) -> str:

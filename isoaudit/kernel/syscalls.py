@@ -142,6 +142,28 @@ _X86_64 = {
     "setns": 308,
     "finit_module": 313,
     "bpf": 321,
+    "kexec_file_load": 320,
+    "reboot": 169,
+    "swapon": 167,
+    "swapoff": 168,
+    "acct": 163,
+    "setdomainname": 171,
+    "perf_event_open": 298,
+    "userfaultfd": 323,
+    "socket": 41,
+    "syslog": 103,
+    "adjtimex": 159,
+    "clock_adjtime": 305,
+    "timerfd_create": 283,
+    "iopl": 172,
+    "ioperm": 173,
+    "open_by_handle_at": 304,
+    "process_vm_readv": 310,
+    "ioprio_set": 251,
+    "ioprio_get": 252,
+    "mlock2": 325,
+    "statx": 332,
+    "clone": 56,
 }
 _GENERIC = {
     "mknodat": 33,
@@ -169,8 +191,39 @@ _GENERIC = {
     "setns": 268,
     "finit_module": 273,
     "bpf": 280,
+    "kexec_file_load": 294,
+    "reboot": 142,
+    "swapon": 224,
+    "swapoff": 225,
+    "acct": 89,
+    "setdomainname": 162,
+    "perf_event_open": 241,
+    "userfaultfd": 282,
+    "socket": 198,
+    "syslog": 116,
+    "adjtimex": 171,
+    "clock_adjtime": 266,
+    "timerfd_create": 85,
+    "open_by_handle_at": 265,
+    "process_vm_readv": 270,
+    "ioprio_set": 30,
+    "ioprio_get": 31,
+    "mlock2": 284,
+    "statx": 291,
+    "clone": 220,
 }
-_SHARED = {"fsopen": 430, "fsconfig": 431, "fsmount": 432, "clone3": 435}
+_SHARED = {
+    "io_uring_setup": 425,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "pidfd_open": 434,
+    "clone3": 435,
+    "close_range": 436,
+    "openat2": 437,
+    "pidfd_getfd": 438,
+    "faccessat2": 439,
+}
 _TABLES = {
     "x86_64": _X86_64,
     "aarch64": _GENERIC,
@@ -194,10 +247,12 @@ def number(name: str) -> int:
     """The number of a system call on this machine.
 
     Raises:
-        OSError: ENOSYS; the machine is in no table here.
+        OSError: ENOSYS; the machine is in no table here, or has no such call.
     """
     if _TABLE is None:
         raise OSError(errno.ENOSYS, f"the system-call numbers of {platform.machine()} are not known here")
+    if name not in _TABLE:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     return _TABLE[name]
 
 

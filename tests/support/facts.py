@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from errno import EPERM
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from isoaudit.facts.cgroup import Cgroup, Hierarchy, Membership
 from isoaudit.facts.clock import ClockStatus
 from isoaudit.facts.container import Container, Identity, Process
-from isoaudit.facts.devices import DeviceNode
+from isoaudit.facts.devices import DeviceNode, DeviceProgram
 from isoaudit.facts.host import Host
 from isoaudit.facts.idmap import IDENTITY
 from isoaudit.facts.kernel import KernelRelease
@@ -15,13 +18,15 @@ from isoaudit.facts.mounts import Mount, parse_mountinfo
 from isoaudit.facts.namespaces import INITIAL, TYPES, Namespaces
 from isoaudit.facts.probe import ProbeAnswer
 from isoaudit.facts.rlimits import Rlimit
+from isoaudit.facts.seccomp import FilterStack
 from isoaudit.facts.status import SECCOMP_FILTER, Status
 from isoaudit.facts.userland import Userland
 from isoaudit.kernel.capability import OCI_DEFAULT
 from isoaudit.model import Known, Reading, Unknown
+from support.filters import SOURCE, program, real, stack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 T = TypeVar("T")
 
@@ -165,7 +170,25 @@ def cgroup_v1(parent: Mapping[str, str] | None = None, **changes: str | Reading[
         Membership(number, h.controllers or ((f"name={h.name}",) if h.version == 1 else ()), CGROUP_PATH)
         for number, h in zip(range(len(V1_HIERARCHIES) - 1, -1, -1), V1_HIERARCHIES, strict=True)
     )
-    return Known(Cgroup(memberships, settings, {}), f"/proc/{PID}/cgroup")
+    return Known(Cgroup(memberships, settings, {}, device_programs=device_programs()), f"/proc/{PID}/cgroup")
+
+
+V2_PATH = "/system.slice/docker-0123.scope"
+# What engines and systemd attach to cgroups (tests/vm/test_devices.py captures them), and what that amounts to.
+CAPTURED_PROGRAMS: Mapping[str, Mapping[str, Any]] = json.loads(
+    (Path(__file__).parent / "data/device_programs.json").read_text()
+)
+
+
+def device_programs(*names: str, path: str = V2_PATH) -> Reading[tuple[DeviceProgram, ...]]:
+    """Captured device programs on a cgroup."""
+    return Known(
+        tuple(
+            DeviceProgram(30 + at, "ab4bc4523b7fe6b4", "", CAPTURED_PROGRAMS[name]["instructions"], path)
+            for at, name in enumerate(names)
+        ),
+        f"bpf(2) BPF_PROG_QUERY, {path}",
+    )
 
 
 V2_SETTINGS = {
@@ -188,10 +211,14 @@ V2_SETTINGS = {
 }
 
 
-def cgroup_v2(parent: Mapping[str, str] | None = None, **changes: str | Reading[str] | None) -> Reading[Cgroup]:
-    """A v2 cgroup: the well-limited one, with changes (as for `cgroup_v1`)."""
+def cgroup_v2(
+    parent: Mapping[str, str] | None = None,
+    programs: Reading[tuple[DeviceProgram, ...]] | None = None,
+    **changes: str | Reading[str] | None,
+) -> Reading[Cgroup]:
+    """A v2 cgroup: the well-limited one, with changes (as for `cgroup_v1`); `programs` are Docker's by default."""
     settings: dict[str, tuple[Reading[str], ...]] = {}
-    path = "/system.slice/docker-0123.scope"
+    path = V2_PATH
     values: dict[str, str | Reading[str] | None] = {
         **V2_SETTINGS,
         **{name.replace("__", "."): value for name, value in changes.items()},
@@ -204,7 +231,10 @@ def cgroup_v2(parent: Mapping[str, str] | None = None, **changes: str | Reading[
             (Known(parent[file], f"/sys/fs/cgroup/system.slice/{file}"),) if parent and file in parent else ()
         )
         settings[file] = (leaf, *above)
-    return Known(Cgroup((Membership(0, (), path),), settings, {}), f"/proc/{PID}/cgroup")
+    cgroup = Cgroup(
+        (Membership(0, (), path),), settings, {}, device_programs=programs or device_programs("docker")
+    )
+    return Known(cgroup, f"/proc/{PID}/cgroup")
 
 
 def make_status(**changes: Any) -> Status:
@@ -225,6 +255,7 @@ def make_status(**changes: Any) -> Status:
         no_new_privs=Known(True, source),
         seccomp=Known(SECCOMP_FILTER, source),
         seccomp_filters=Known(1, source),
+        threads=1,
     )
     return fine._replace(**changes)
 
@@ -232,6 +263,20 @@ def make_status(**changes: Any) -> Status:
 def make_mounts(*extra: bytes, base: bytes = MOUNTINFO) -> Reading[tuple[Mount, ...]]:
     """A mount table: the default Docker one, and lines of mountinfo after it."""
     return Known(parse_mountinfo(base + b"".join(line + b"\n" for line in extra)), f"/proc/{PID}/mountinfo")
+
+
+def filters(
+    *,
+    deny: Iterable[str] = (),
+    allow: Iterable[str] | None = None,
+    error: int = EPERM,
+    pinned: bool = True,
+    x32_guard: bool = True,
+    pids: Sequence[int] = (4242,),
+) -> Reading[tuple[FilterStack, ...]]:
+    """A container whose processes all have one small filter (see `program`)."""
+    made = program(deny=deny, allow=allow, error=error, pinned=pinned, x32_guard=x32_guard)
+    return Known((stack(made, pids=pids),), SOURCE)
 
 
 def make_identity(**changes: Any) -> Identity:
@@ -287,12 +332,16 @@ def make_container(**changes: Any) -> Container:
             f"/proc/{PID}/root",
         ),
         probes={},
+        filters=real("docker-29.4.2", [process.pid for process in changes.get("processes", ())] or [PID]),
+        secrets=Known((), f"/proc/{PID}/root"),
+        privileged_files=Known((), f"/proc/{PID}/root"),
     )
     return fine._replace(**changes)
 
 
 # What a common kernel has of the files that checks look for; MOUNTINFO masks all of them that are to be masked.
 KERNEL_FILES = {
+    "/proc/pressure/memory": True,
     "/proc/acpi": True,
     "/proc/asound": False,
     "/proc/bus": True,
@@ -300,11 +349,13 @@ KERNEL_FILES = {
     "/proc/interrupts": False,
     "/proc/irq": True,
     "/proc/kcore": True,
+    "/proc/key-users": True,
     "/proc/keys": True,
     "/proc/latency_stats": False,
     "/proc/sched_debug": False,
     "/proc/scsi": True,
     "/proc/self/ns/user": True,
+    "/proc/swaps": True,
     "/proc/sys": True,
     "/proc/sys/fs/binfmt_misc": True,
     "/proc/sys/kernel/core_pattern": True,
@@ -313,6 +364,7 @@ KERNEL_FILES = {
     "/proc/sysrq-trigger": True,
     "/proc/timer_list": True,
     "/proc/timer_stats": False,
+    "/sys/class/misc/vsock": True,
     "/sys/dev/block": False,
     "/sys/devices/system/cpu/cpu0/thermal_throttle": False,
     "/sys/devices/virtual/powercap": False,
@@ -327,9 +379,11 @@ def make_host(**changes: Any) -> Host:
     sysctls: dict[str, Reading[str]] = {
         name: Known(value, f"/proc/sys/{name.replace('.', '/')}")
         for name, value in {
+            "kernel.acct": "4\t2\t30",
             "kernel.core_pattern": "core",
             "kernel.dmesg_restrict": "1",
             "kernel.io_uring_disabled": "2",
+            "kernel.io_uring_group": "-1",
             "kernel.kexec_load_disabled": "1",
             "kernel.kptr_restrict": "2",
             "kernel.modules_disabled": "1",
@@ -395,6 +449,7 @@ def make_host(**changes: Any) -> Host:
             (("c", 1, "mem"), ("c", 10, "misc"), ("c", 248, "rtc"), ("b", 254, "virtblk")), "/proc/devices"
         ),
         engine_sockets=known((), "/proc/1/net/unix"),
+        command_line=known("root=/dev/vda ro quiet", "/proc/cmdline"),
         distribution=known("Debian GNU/Linux 13 (trixie)", "/etc/os-release"),
     )
     return fine._replace(**changes)

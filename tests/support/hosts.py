@@ -94,9 +94,10 @@ class Tree:
         ids = f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{uid}\t{uid}\t{uid}\t{uid}\n"
         (base / "status").write_text(
             f"Name:\t{comm}\nState:\t{state} (some)\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{ppid}\nTracerPid:\t0\n{ids}"
-            f"NSpid:\t{numbers}\n{caps}NoNewPrivs:\t0\nSeccomp:\t0\nSeccomp_filters:\t0\n"
+            f"NSpid:\t{numbers}\nThreads:\t1\n{caps}NoNewPrivs:\t0\nSeccomp:\t0\nSeccomp_filters:\t0\n"
         )
         after = f"{state} {ppid} 1 1 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 {pid if started is None else started} 0 0"
+        (base / "comm").write_text(f"{comm}\n")
         (base / "stat").write_text(f"{pid} ({comm}) {after}\n")
         first, *others = cgroup
         v1 = "".join(f"{index}:c{index}:{path}\n" for index, path in enumerate(others, 1))

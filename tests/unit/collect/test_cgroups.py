@@ -9,7 +9,8 @@ from isoaudit.collect import cgroups
 from isoaudit.collect.cgroups import CgroupReader, hierarchies
 from isoaudit.collect.paths import Paths
 from isoaudit.collect.tree import read_record
-from isoaudit.facts.cgroup import Hierarchy, Membership, memory_bytes, pids_count
+from isoaudit.facts.cgroup import Hierarchy, Membership, Owners, Place, parse_memberships
+from isoaudit.facts.limits import memory_bytes, pids_count
 from isoaudit.facts.mounts import parse_mountinfo
 from isoaudit.model import Known, Unknown, require
 
@@ -106,7 +107,8 @@ def test_v2_reads_only_what_its_controllers_have(tmp_path: Path) -> None:
 
 def test_v2_whose_controllers_are_hidden_is_read_whole(tmp_path: Path) -> None:
     write(tmp_path, "c", pids__max="7", hugetlb__2MB__max="0")
-    found = reader(tmp_path, UNIFIED, sizes=("2MB",)).read(unified("/c"))
+    hidden = UNIFIED._replace(controllers=(), refused="EACCES: Permission denied")
+    found = reader(tmp_path, hidden, sizes=("2MB",)).read(unified("/c"))
     assert require(pids_count(found)).amount == 7
     assert require(found.leaf("hugetlb.2MB.max")) == "0"
 
@@ -179,3 +181,93 @@ def test_a_reading_that_fails_keeps_its_errno(tmp_path: Path) -> None:
     (tmp_path / "sys/fs/cgroup/pids/c/pids.max").mkdir()
     reading = reader(tmp_path, PIDS).read(pids("/c")).leaf("pids.max")
     assert reading == Unknown(f"{tmp_path}/sys/fs/cgroup/pids/c/pids.max", "EISDIR: Is a directory")
+
+
+def test_a_v2_that_does_not_tell_its_controllers(tmp_path: Path) -> None:
+    mounts = parse_mountinfo(b"3 0 0:3 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n")
+    (found,) = hierarchies(mounts, Paths("/proc", str(tmp_path / "sys"), str(tmp_path)))
+    assert found.controllers == ()
+    assert found.refused.startswith("ENOENT")
+
+
+def test_what_only_counts_for_the_container_ends_where_its_cgroups_do(tmp_path: Path) -> None:
+    for path, weight in (("s", "1"), ("s/docker-0123.scope", "50"), ("s/docker-0123.scope/init.scope", "100")):
+        write(tmp_path, path, cpu__weight=weight, cpu__max="max 100000")
+    cpu = UNIFIED._replace(controllers=("cpu",))
+    leaf = unified("/s/docker-0123.scope/init.scope")
+    found = reader(tmp_path, cpu).read(leaf, ("0123", ""))
+    assert [require(one) for one in found.readings("cpu.weight")] == ["100", "50"]
+    assert len(found.readings("cpu.max")) == 3
+    # Without a name, systemd's own place tells of the one above.
+    assert len(reader(tmp_path, cpu).read(leaf).readings("cpu.weight")) == 2
+
+
+def test_a_threaded_cgroup_is_read_up_to_its_domain(tmp_path: Path) -> None:
+    write(tmp_path, "s", cgroup__type="domain", memory__oom__group="1", memory__max="7")
+    write(tmp_path, "s/d", cgroup__type="domain threaded", memory__oom__group="1", memory__max="9")
+    write(tmp_path, "s/d/t", cgroup__type="threaded", cgroup__controllers="cpuset")
+    found = reader(tmp_path, UNIFIED).read(unified("/s/d/t"))
+    assert found.domain == 1
+    assert [require(one) for one in found.readings("memory.oom.group")] == ["1"]
+    assert [require(one) for one in found.readings("memory.max")] == ["9", "7"]
+
+
+def test_what_only_the_root_has(tmp_path: Path) -> None:
+    write(tmp_path, "", io__cost__qos="8:0 enable=1")
+    write(tmp_path, "c", io__weight="default 50")
+    found = reader(tmp_path, UNIFIED._replace(controllers=("io",))).read(unified("/c"))
+    assert found.readings("io.cost.qos") == (Known("8:0 enable=1", f"{tmp_path}/sys/fs/cgroup/io.cost.qos"),)
+
+
+def test_whose_a_cgroup_is(tmp_path: Path) -> None:
+    write(tmp_path, "pids/c", pids__max="7")
+    write(tmp_path, "c", memory__max="7")
+    # Without files that limit, whoever has the folder has all.
+    write(tmp_path, "empty")
+    folder = tmp_path / "sys/fs/cgroup"
+    if os.geteuid() == 0:
+        for path, uid in ((folder / "c", 1000), (folder / "pids/c/pids.max", 1001), (folder / "empty", 1002)):
+            os.chown(path, uid, 0)
+    both = (*pids("/c"), *unified("/c"))
+    expected = {"": Owners(1000, 0), "pids": Owners(0, 1001)} if os.geteuid() == 0 else {}
+    found = reader(tmp_path, PIDS, UNIFIED).read(both)
+    assert found.owners.keys() == {"", "pids"}
+    assert {**found.owners, **expected} == found.owners
+    assert len(set(reader(tmp_path, UNIFIED).read(unified("/empty")).owners[""])) == 1
+
+
+@pytest.mark.parametrize("name", [b"odd \xff:x (deleted)", "größe".encode(), rb"machine-a\x2db.scope"])
+def test_a_name_of_any_bytes(tmp_path: Path, name: bytes) -> None:
+    folder = os.fsencode(tmp_path / "sys/fs/cgroup/pids") + b"/" + name
+    os.makedirs(folder)
+    with open(folder + b"/pids.max", "wb") as file:
+        file.write(b"7\n")
+    memberships = parse_memberships(b"8:pids:/" + name + b"\n")
+    assert require(pids_count(reader(tmp_path, PIDS).read(memberships))).amount == 7
+
+
+def test_what_containers_are_compared_by(tmp_path: Path) -> None:
+    write(tmp_path, "", cgroup__controllers="memory cpuset")
+    write(tmp_path, "s", cgroup__controllers="memory", memory__max="9")
+    write(tmp_path, "s/c", cgroup__controllers="", cpuset__cpus="0")
+    write(tmp_path, "pids/s", pids__max="9")
+    one = reader(tmp_path, PIDS, UNIFIED)
+    found = one.compared((*pids("/s"), *unified("/s/c")))
+    assert set(found.settings) == {"cgroup.controllers", "memory.max"}
+    assert require(memory_bytes(found)).amount == 9
+    assert require(found.place("memory")) == Place(2, "/s", own=True)
+    # Reading less of a common ancestor first takes nothing from what is read of it later.
+    assert len(one.read(unified("/s/c")).readings("memory.max")) == 1
+    assert one.read(pids("/s")).leaf("pids.max") == Known("9", f"{tmp_path}/sys/fs/cgroup/pids/s/pids.max")
+
+
+def test_ancestors_alone_are_asked_whether_they_bind_those_below(tmp_path: Path) -> None:
+    memory = Hierarchy(1, ("memory",), "", "/sys/fs/cgroup/memory")
+    for path, limit in (("memory", "9"), ("memory/d", "7"), ("memory/d/c", "8")):
+        write(tmp_path, path, memory__limit_in_bytes=limit, memory__use_hierarchy="0")
+    found = reader(tmp_path, memory).read((Membership(2, ("memory",), "/d/c"),))
+    assert len(found.readings("memory.use_hierarchy")) == 2
+    assert require(memory_bytes(found)).amount == 8
+    write(tmp_path, "memory/d", memory__use_hierarchy="1")
+    found = reader(tmp_path, memory).read((Membership(2, ("memory",), "/d/c"),))
+    assert require(memory_bytes(found)).amount == 7

@@ -664,3 +664,21 @@ def test_captured_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("unknown", "", True),
     }
     assert discovery.hidden == 0
+
+
+@pytest.mark.parametrize(("uid", "own", "bundle"), [(0, (), "/b"), (1000, (), ""), (0, ("mnt",), "")])
+def test_only_a_monitor_of_roots_on_the_host_says_where_a_bundle_is(
+    tree: Tree, uid: int, own: tuple[str, ...], bundle: str
+) -> None:
+    arguments = ("conmon", "-c", ID, "-n", "web", "-b", "/b")
+    tree.add(401, "conmon", own=tree.inodes(*own), uid=uid, arguments=arguments)
+    tree.add(402, ppid=401, own=tree.inodes("mnt", "pid"), mounts=OVERLAY_ROOT, ns_pids=(1,), uid=uid)
+    found = holding(tree.discover(), 402)
+    assert found is not None
+    assert found.made == Made("podman", ID, "web", bundle=bundle)
+
+
+def test_the_bundle_that_a_shim_stands_in(tree: Tree) -> None:
+    docker(tree)
+    os.symlink(f"/run/state/moby/{ID}", tree.proc / "9100/cwd")
+    assert only(tree).made.bundle == f"/run/state/moby/{ID}"

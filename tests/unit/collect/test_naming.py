@@ -122,6 +122,39 @@ def test_kubernetes_by_cri_o(tmp_path: Path) -> None:
     assert complete(tmp_path, Made("cri-o", ID)) == (Made("cri-o", ID, "app", "default/web-0"), "nginx:1")
 
 
+def test_the_pause_container_of_a_pod_by_cri_o(tmp_path: Path) -> None:
+    annotations = {
+        "io.kubernetes.cri-o.ContainerType": "sandbox",
+        "io.kubernetes.container.name": "POD",
+        "io.kubernetes.pod.name": "web-0",
+        "io.kubernetes.pod.namespace": "default",
+    }
+    put(tmp_path, CRIO, {"annotations": annotations})
+    assert complete(tmp_path, Made("cri-o", ID)) == (Made("cri-o", ID, "pause", "default/web-0"), "")
+
+
+def test_containerd_whose_state_is_elsewhere(tmp_path: Path) -> None:
+    # The shim stands in the bundle of the pod's sandbox; the pod's other containers lie beside it.
+    bundle = f"/disk/state/k8s.io/{ID[::-1]}"
+    annotations = {"io.kubernetes.cri.container-name": "app", "io.kubernetes.cri.sandbox-name": "web-0"}
+    put(tmp_path, f"disk/state/k8s.io/{ID}/config.json", {"annotations": annotations})
+    made, _ = complete(tmp_path, Made("containerd", ID, bundle=bundle))
+    assert (made.name, made.pod) == ("app", "/web-0")
+
+
+def test_podman_whose_storage_is_elsewhere(tmp_path: Path) -> None:
+    other = "f" * 64
+    storage = "/disk/storage/overlay-containers"
+    entries = [{"id": ID, "names": ["web"]}, {"id": other, "names": ["db"]}]
+    listed = put(tmp_path, f"{storage[1:]}/containers.json", entries)
+    names = Names(Paths(str(tmp_path / "proc"), "/sys", str(tmp_path)))
+    made = Made("podman", ID, bundle=f"{storage}/{ID}/userdata")
+    assert names.complete(made, 100, 7)[0].name == "web"
+    listed.unlink()  # it is read once
+    assert names.complete(made._replace(id=other), 101, 7)[0].name == "db"
+    assert names.complete(made._replace(id="e" * 64), 102, 7)[0].name == ""
+
+
 def test_ctr_keeps_the_name_that_its_shim_tells(tmp_path: Path) -> None:
     put(tmp_path, "run/containerd/io.containerd.runtime.v2.task/lab/web/config.json", {"annotations": {}})
     assert complete(tmp_path, Made("containerd", "web", "web")) == (Made("containerd", "web", "web"), "")

@@ -322,6 +322,24 @@ os.mknod("dev/folder/tun", 0o20600, os.makedev(10, 200))
 
 
 @needs_root
+def test_live_the_hosts_own_dev_is_searched_wherever_it_is_mounted(tree: Path) -> None:
+    for path in ("srv/of/the/host/here/dev", "srv/part", "srv/nodev"):
+        (tree / path).mkdir(parents=True)
+    setup = """
+mount("devtmpfs", "srv/of/the/host/here/dev", "devtmpfs")
+if not os.path.isdir("srv/of/the/host/here/dev/net"): sys.exit()
+mount("srv/of/the/host/here/dev/net", "srv/part", "none", BIND)
+mount("srv/of/the/host/here/dev", "srv/nodev", "none", BIND)
+mount("none", "srv/nodev", "none", BIND | REMOUNT | NODEV)
+"""
+    with container(tree, setup) as inside, opened(inside.root, inside.mounts) as root:
+        found = {node.path: node.number for node in device_nodes(root)}
+    assert found["/srv/of/the/host/here/dev/null"] == "c 1:3"
+    assert found["/srv/part/tun"] == "c 10:200"
+    assert not any(path.startswith("/srv/nodev") for path in found)
+
+
+@needs_root
 def test_live_a_file_of_the_kernels_is_not_read_wherever_it_is_bound(tree: Path) -> None:
     setup = 'mount("/proc/version", "etc/os-release", "none", BIND)\n'
     with (

@@ -12,7 +12,7 @@ from support.hosts import OVERLAY_ROOT, Tree
 
 from isoaudit import scan
 from isoaudit.errors import NothingToAuditError, UsageError
-from isoaudit.facts.cgroup import memory_bytes
+from isoaudit.facts.limits import memory_bytes
 from isoaudit.model import Known, require
 from isoaudit.request import Request
 from isoaudit.resources import data

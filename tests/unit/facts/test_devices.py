@@ -8,16 +8,20 @@ from support.facts import DOCKER_DEVICES
 from isoaudit.facts.devices import (
     DevicePolicy,
     DeviceRule,
+    RuleList,
     classify,
     parse_devices_list,
     parse_proc_devices,
-    policy_of,
     sample_numbers,
 )
-from isoaudit.model import Known, Unknown
+from isoaudit.model import FactMissing, Unknown
 
-DOCKER = DevicePolicy((parse_devices_list(DOCKER_DEVICES),), "test")
-OPEN = DevicePolicy((parse_devices_list("a *:* rwm"),), "test")
+
+def policy(*lists: str) -> DevicePolicy:
+    return DevicePolicy(tuple(RuleList(parse_devices_list(one)) for one in lists), "test")
+
+
+DOCKER, OPEN = policy(DOCKER_DEVICES), policy("a *:* rwm")
 
 
 def test_parse_devices_list() -> None:
@@ -52,14 +56,29 @@ def test_no_level_restricts_nothing() -> None:
 
 
 def test_all_of_both_kinds_is_everything() -> None:
-    assert DevicePolicy((parse_devices_list("b *:* rw\nc *:* rw"),), "test").unrestricted
-    assert not DevicePolicy((parse_devices_list("b *:* rw\nc *:* m"),), "test").unrestricted
+    assert policy("b *:* rw\nc *:* rw").unrestricted
+    assert not policy("b *:* rw\nc *:* m").unrestricted
 
 
-def test_policy_of_unreadable_levels_is_unknown() -> None:
-    refused = Unknown("/x", "EACCES")
-    assert policy_of([Known("a *:* rwm", "/y"), refused], "/y") is refused
-    assert isinstance(policy_of([Known("nonsense", "/y")], "/y"), Unknown)
+def test_one_rule_must_grant_a_whole_request() -> None:
+    parts = policy("c 1:* r\nc 1:3 w")
+    assert not parts.allows("c", 1, 3, "rw")
+    assert parts.access("c", 1, 3) == "rw", "one after the other"
+
+
+def test_levels_must_agree_to_the_same_request() -> None:
+    parts = policy("c 1:* r\nc 1:3 w", "c 1:3 w")
+    assert parts.access("c", 1, 3) == "w"
+
+
+def test_a_missing_level_leaves_denials() -> None:
+    doubtful = DOCKER._replace(missing=Unknown("bpf(2)", "EPERM"))
+    assert not doubtful.unrestricted
+    assert not doubtful.allows("b", 8, 0, "r")
+    with pytest.raises(FactMissing, match="EPERM"):
+        doubtful.allows("c", 1, 3, "r")
+    with pytest.raises(FactMissing, match="EPERM"):
+        doubtful.access("b", 8, 0)
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,27 @@
 from __future__ import annotations
 
 import pytest
+from support.ebpf import CHARACTER, Entry
+from support.ebpf import program as entries_program
 from support.facts import (
+    CAPTURED_PROGRAMS,
     DEFAULT_NODES,
     DOCKER_DEVICES,
     PID,
     cgroup_v1,
     cgroup_v2,
     denied,
+    device_programs,
     known,
     make_container,
     make_status,
     node,
 )
+from support.filters import program, stack
 
 from isoaudit.facts.cgroup import Cgroup, Membership
 from isoaudit.facts.container import Container, Process
-from isoaudit.facts.devices import DevicePolicy, parse_devices_list
+from isoaudit.facts.devices import DevicePolicy, DeviceProgram, RuleList, parse_devices_list
 from isoaudit.facts.exposure import (
     Exposure,
     exposed_nodes,
@@ -25,10 +30,12 @@ from isoaudit.facts.exposure import (
     may_mknod,
     permitted,
     policy,
+    policy_command,
+    policy_evidence,
 )
 from isoaudit.facts.idmap import IdRange
 from isoaudit.kernel.capability import mask
-from isoaudit.model import FactMissing, Known, Unknown
+from isoaudit.model import FactMissing, Known, Reading, Unknown, require
 
 DISK = node("/dev/sda", "b", 8, 0, mode=0o660, gid=6)
 MKNOD = mask("CAP_MKNOD")
@@ -46,10 +53,78 @@ def test_the_policy_of_v1_holds_on_all_levels() -> None:
     assert reading.value.access("c", 1, 5) == ""
 
 
-def test_the_policy_of_v2_is_not_known() -> None:
+def test_the_policy_of_v2_holds_on_all_levels() -> None:
     reading = policy(make_container(cgroup=cgroup_v2()))
-    assert isinstance(reading, Unknown)
-    assert "BPF" in reading.reason
+    assert isinstance(reading, Known)
+    assert reading.value.access("c", 10, 200) == "rwm"
+    assert reading.value.access("b", 8, 0) == "m"
+    both = policy(
+        make_container(cgroup=cgroup_v2(programs=device_programs("docker", "systemd_private_devices")))
+    )
+    assert isinstance(both, Known)
+    assert both.value.access("c", 10, 200) == ""
+    assert both.value.access("c", 136, 1) == "rw"
+    assert "/system.slice/docker-0123.scope" in both.source
+
+
+def test_an_unreadable_list_or_program_is_not_known() -> None:
+    refused = denied("bpf(2)")
+    assert policy(make_container(cgroup=cgroup_v2(programs=refused))) is refused
+    assert isinstance(policy(make_container(cgroup=cgroup_v1(devices__list="nonsense"))), Unknown)
+    assert isinstance(policy(make_container(cgroup=cgroup_v1(devices__list=denied()))), Unknown)
+
+
+def hybrid(devices_list: str, programs: Reading[tuple[DeviceProgram, ...]]) -> Container:
+    """A container with a list on v1 and programs on v2."""
+    cgroup = require(cgroup_v1(devices__list=devices_list))
+    return make_container(cgroup=known(cgroup._replace(device_programs=programs)))
+
+
+def test_on_a_hybrid_host_both_apply() -> None:
+    reading = policy(hybrid("a *:* rwm", device_programs("crun")))
+    assert isinstance(reading, Known)
+    assert reading.value.access("b", 8, 0) == "m"
+    reading = policy(hybrid(DOCKER_DEVICES, device_programs("docker_privileged")))
+    assert isinstance(reading, Known)
+    assert reading.value.access("b", 8, 0) == "m"
+    assert reading.source.endswith("devices.list")
+
+
+def test_on_a_hybrid_host_the_list_alone_can_only_deny() -> None:
+    refused = denied("bpf(2)")
+    assert policy(hybrid("a *:* rwm", refused)) is refused
+    reading = policy(hybrid(DOCKER_DEVICES, refused))
+    assert isinstance(reading, Known)
+    assert not reading.value.allows("b", 8, 0, "r")
+    with pytest.raises(FactMissing, match="run isoaudit as root"):
+        reading.value.allows("c", 1, 3, "r")
+
+
+def test_evidence_shows_lists_as_they_are_and_programs_as_rules() -> None:
+    container = hybrid(DOCKER_DEVICES, device_programs("crun", path="/c"))
+    listed, shown = policy_evidence(container)
+    assert listed.observed == DOCKER_DEVICES
+    assert shown.source == "device program of cgroup /c"
+    assert shown.observed.splitlines() == list(CAPTURED_PROGRAMS["crun"]["rules"])
+    assert policy_command(container) == "bpftool prog dump xlated id 30"
+    (nothing,) = policy_evidence(make_container(cgroup=cgroup_v2(programs=device_programs())))
+    assert nothing.observed == "no device program"
+    assert policy_command(make_container()) == ""
+
+
+def test_evidence_of_a_long_policy_is_cut() -> None:
+    many = entries_program([Entry(CHARACTER, 300 + 2 * at, None, 7) for at in range(100)])
+    programs = known((DeviceProgram(1, "", "", many.hex(), "/c"),))
+    (evidence,) = policy_evidence(make_container(cgroup=cgroup_v2(programs=programs)))
+    assert evidence.observed.splitlines()[63:] == ["c 426:* rwm", "and 36 more"]
+
+
+def test_makers_are_those_whose_filter_lets_them() -> None:
+    both = {"status": make_status(cap_permitted=MKNOD)}
+    assert may_mknod(make_container(**both, filters=known((stack(program(deny=("mknod",))),))))
+    assert not may_mknod(make_container(**both, filters=known((stack(program(deny=("mknod", "mknodat"))),))))
+    assert may_mknod(make_container(**both, filters=denied()))
+    assert not may_mknod(make_container(filters=denied()))
 
 
 def test_without_a_hierarchy_there_is_no_policy() -> None:
@@ -66,7 +141,7 @@ def test_a_hierarchy_without_the_file_is_not_known() -> None:
 
 def test_the_answer_kept_is_the_containers_own() -> None:
     assert isinstance(policy(make_container()), Known)
-    assert isinstance(policy(make_container(cgroup=cgroup_v2())), Unknown)
+    assert isinstance(policy(make_container(cgroup=cgroup_v2(programs=denied()))), Unknown)
     assert foreign_nodes(make_container()) == ()
     assert foreign_nodes(make_container(devices=known((DISK,)))) == (DISK,)
 
@@ -104,13 +179,25 @@ def test_a_neighbours_own_user_namespace_counts_for_it() -> None:
 
 
 def test_makeable_takes_numbers_from_rules_disks_and_classes() -> None:
-    rules = DevicePolicy((parse_devices_list(f"{DOCKER_DEVICES}\nb 259:3 r\nc 226:128 rwm"),), "test")
+    rules = DevicePolicy((RuleList(parse_devices_list(f"{DOCKER_DEVICES}\nb 259:3 r\nc 226:128 rwm")),), "test")
     found = makeable(rules, (("b", 259, "blkext"),), ((254, 0),))
     shown = {stem: (one.node.number, one.access) for stem, one in found.items() if stem != "default"}
     assert shown == {
         "block": ("b 259:3", "r"),
         "console": ("c 5:1", "rw"),
         "gpu": ("c 226:128", "rw"),
+        "tun": ("c 10:200", "rw"),
+    }
+
+
+def test_makeable_takes_numbers_from_programs() -> None:
+    rules = require(policy(make_container(cgroup=cgroup_v2(programs=device_programs("docker_device_rules")))))
+    found = makeable(rules, (), ())
+    shown = {stem: (one.node.number, one.access) for stem, one in found.items() if stem != "default"}
+    assert shown == {
+        "console": ("c 5:1", "rw"),
+        "kmsg": ("c 1:11", "r"),
+        "loop": ("b 7:0", "r"),
         "tun": ("c 10:200", "rw"),
     }
 

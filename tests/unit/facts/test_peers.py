@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from support.facts import HOST_INODES, make_container, make_identity, namespaces
 
 from isoaudit.audit import peers_of
+from isoaudit.facts.cgroup import Cgroup, Membership, Place
 from isoaudit.facts.container import Container
 from isoaudit.facts.idmap import IdRange
-from isoaudit.model import Known
+from isoaudit.model import Known, Unknown
 
 RANGES = st.lists(
     st.builds(IdRange, st.just(0), st.integers(0, 60), st.integers(1, 20)), min_size=1, max_size=3
@@ -41,3 +42,25 @@ def test_overlapping_finds_what_comparing_pairs_finds(
         ids = set(range(first, last + 1))
         assert ids
         assert ids <= covered(ours) & covered(theirs[int(key[1:])])
+
+
+def placed(number: int, path: str, **files: str) -> Container:
+    settings = {name.replace("__", "."): (Known(value, name),) for name, value in files.items()}
+    cgroup = Known(Cgroup((Membership(0, (), path),), settings, {}), "cgroup")
+    return make_container(identity=make_identity(key=f"c{number}"), cgroup=cgroup)
+
+
+def test_who_is_held_in_one_cgroup() -> None:
+    peers = peers_of(
+        [
+            placed(0, "/a", cgroup__controllers="memory"),
+            placed(1, "/a", cgroup__controllers="memory"),
+            placed(2, "/b", cgroup__controllers="memory"),
+            make_container(identity=make_identity(key="c3")),
+            make_container(identity=make_identity(key="c4"), cgroup=Unknown("cgroup", "EACCES")),
+        ]
+    )
+    found = peers.at_place("memory", Place(2, "/a", own=True), but="c0")
+    assert [peer.identity.key for peer in found] == ["c1"]
+    assert peers.at_place("memory", Place(1, "/a", own=True), but="c0") == ()
+    assert peers.at_place("pids", Place(2, "/a", own=True), but="c0") == ()

@@ -25,7 +25,10 @@ PATHS = {
     # Podman: cgroupfs, systemd, a pod, rootless, split in a service; conmon is none
     f"/libpod_parent/libpod-{ID}": Made("podman", ID),
     f"/machine.slice/libpod-{ID}.scope/container": Made("podman", ID),
-    f"/machine.slice/machine-libpod_pod_{INNER}.slice/libpod-{ID}.scope": Made("podman", ID),
+    f"/machine.slice/machine-libpod_pod_{INNER}.slice/libpod-{ID}.scope": Made("podman", ID, "", INNER[:12]),
+    f"{USER}/user.slice/user-libpod_pod_{INNER}.slice/libpod-{ID}.scope": Made("podman", ID, "", INNER[:12]),
+    f"/libpod_parent/{INNER}/libpod-{ID}": Made("podman", ID, "", INNER[:12]),
+    f"/docker/{INNER}/libpod_parent/libpod-{ID}": Made("podman", ID),
     f"{USER}/user.slice/libpod-{ID}.scope/container": Made("podman", ID),
     f"/system.slice/web.service/libpod-payload-{ID}": Made("podman", ID),
     f"/machine.slice/libpod-conmon-{ID}.scope": Made(),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from isoaudit.facts.status import Status, parse_status
+from isoaudit.facts.status import Status, credentials, parse_status
 from isoaudit.model import Known, Unknown
 
 SOURCE = "/proc/4242/status"
@@ -25,6 +25,7 @@ Groups:\t \n\
 NStgid:\t4242\t1
 NSpid:\t4242\t7\t1
 Kthread:\t0
+Threads:\t3
 CapInh:\t0000000000000000
 CapPrm:\t00000000a80425fb
 CapEff:\t00000000a80425fb
@@ -59,7 +60,30 @@ def test_whole_file() -> None:
         no_new_privs=Known(True, SOURCE),
         seccomp=Known(2, SOURCE),
         seccomp_filters=Known(5, SOURCE),
+        tgid=4242,
+        threads=3,
     )
+
+
+def test_credentials_are_what_threads_differ_in() -> None:
+    other = STATUS.replace(b"Name:\tsleep", b"Name:\tworker").replace(b"Pid:\t4242", b"Pid:\t4243")
+    assert credentials(other) == credentials(STATUS)
+    for line in (
+        "Uid:\t1000",
+        "Gid:\t100",
+        "CapInh:\t0",
+        "CapAmb:\t0",
+        "NoNewPrivs:\t1",
+        "Seccomp_filters:\t5",
+    ):
+        changed = STATUS.replace(line.encode(), line.encode()[:-1] + b"9", 1)
+        assert changed != STATUS
+        assert credentials(changed) != credentials(STATUS), line
+
+
+def test_credentials_of_a_kernel_without_the_line_after_them() -> None:
+    short = STATUS[: STATUS.index(b"Speculation_")]
+    assert credentials(short) != credentials(short.replace(b"Seccomp:\t2", b"Seccomp:\t0"))
 
 
 @pytest.mark.parametrize(

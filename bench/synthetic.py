@@ -56,6 +56,7 @@ def main(containers: int, findings: int) -> None:
                     check.page.remediation if verdict is Verdict.FAIL else "",
                     reproduce(evidence) if verdict is Verdict.FAIL else "",
                     fingerprint(check.id, identity, evidence),
+                    check.severity,
                 )
             )
         walls = {f"namespace-{kind}": "isolated" for kind in _NAMESPACES}

@@ -39,7 +39,7 @@ def _quoted(value: str) -> str:
 
 def header() -> str:
     """The text of tables.h."""
-    from isoaudit.collect import cgroups, host, userland
+    from isoaudit.collect import cgroupfiles, host, userland
 
     # C fills the machine in with printf.
     def formats(paths: Iterable[str]) -> list[str]:
@@ -48,14 +48,14 @@ def header() -> str:
     libraries = [f"{folder}/libc.so.6" for folder in formats(userland._GLIBC_FOLDERS)]
     rows = ", ".join(
         f"{{{_quoted(controller)}, {_quoted(file)}}}"
-        for controller, files in cgroups._V1_FILES.items()
+        for controller, files in cgroupfiles.V1_FILES.items()
         for file in files
     )
     return "".join(
         (
             f"static const struct {{ const char *controller, *file; }} V1_FILES[] = {{{rows}}};\n",
-            _strings("V2_FILES", cgroups._V2_FILES),
-            _strings("LEAF_ONLY", sorted(cgroups._LEAF_ONLY)),
+            _strings("V2_FILES", cgroupfiles.V2_FILES),
+            _strings("LEAF_ONLY", sorted(cgroupfiles.OWN_ONLY)),
             _strings("HOST_FILES", (*_HOST, *(f"/proc/sys/{name.replace('.', '/')}" for name in host.SYSCTLS))),
             _strings("OS_RELEASE", userland._OS_RELEASE),
             _strings("LIBRARIES", (*libraries, *formats([userland._MUSL]))),

@@ -7,7 +7,9 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from isoaudit.escape import Routes, needed, routes
 from isoaudit.facts.peers import Peer, Peers
+from isoaudit.facts.quotas import accounts_of
 from isoaudit.model import (
     HOST,
     Basis,
@@ -41,6 +43,14 @@ class Finding(NamedTuple):
     remediation: str  # "" unless it failed
     reproduce: str  # a shell command that shows the evidence; "" where none does
     fingerprint: str
+    weight: Severity  # as the check has it, whatever a policy makes of it
+
+
+class Judged(NamedTuple):
+    """What was found on a container, and what of it leads out."""
+
+    findings: list[Finding]
+    routes: Routes | None  # None: no check asked for them
 
 
 class Judge:
@@ -51,6 +61,8 @@ class Judge:
         host: the host's facts.
         peers: all containers of the scan.
         severities: what a policy makes of a check's severity.
+        behind: the checks that ways out rest on, where they are not among those to ask; by default those of the
+            catalogue.
     """
 
     def __init__(
@@ -59,27 +71,42 @@ class Judge:
         host: Host,
         peers: Peers,
         severities: Mapping[str, Severity] | None = None,
+        behind: Catalogue | None = None,
     ) -> None:
         self._host = host
         self._peers = peers
         self._severities = severities or {}
         self._of_host = [check for check in catalogue.checks if check.subject == "host"]
-        self._of_container = [check for check in catalogue.checks if check.subject == "container"]
-        self._remediation = {check.id: check.page.remediation for check in catalogue.checks}
+        of_container = [check for check in catalogue.checks if check.subject == "container"]
+        self._of_container = [check for check in of_container if "routes" not in check.parameters]
+        self._of_routes = [check for check in of_container if "routes" in check.parameters]
+        self._unasked: list[Check] = []
+        if self._of_routes:
+            asked = {check.id for check in of_container}
+            every = (behind or catalogue).checks
+            self._unasked = [check for check in every if check.id in needed() and check.id not in asked]
+        self._remediation = {check.id: check.page.remediation for check in (*catalogue.checks, *self._unasked)}
 
     def host(self) -> list[Finding]:
         """Findings on the host itself."""
         arguments = _arguments(self._of_host, {"host": self._host, "peers": self._peers})
         return [self._judge(check, arguments[check.parameters], HOST, None) for check in self._of_host]
 
-    def container(self, container: Container) -> list[Finding]:
+    def container(self, container: Container) -> Judged:
         """Findings on one container."""
-        facts = {"host": self._host, "container": container, "peers": self._peers}
-        arguments = _arguments(self._of_container, facts)
+        facts: dict[str, Any] = {"host": self._host, "container": container, "peers": self._peers}
+        findings = self._ask(self._of_container, facts)
+        if not self._of_routes:
+            return Judged(findings, None)
+        seen = {finding.check: finding for finding in (*findings, *self._ask(self._unasked, facts))}
+        found = routes(self._host, container, seen)
+        return Judged(findings + self._ask(self._of_routes, {**facts, "routes": found}), found)
+
+    def _ask(self, checks: list[Check], facts: Mapping[str, Any]) -> list[Finding]:
+        container: Container = facts["container"]
+        arguments = _arguments(checks, facts)
         subject, identity = Subject("container", container.key), container.identity
-        return [
-            self._judge(check, arguments[check.parameters], subject, identity) for check in self._of_container
-        ]
+        return [self._judge(check, arguments[check.parameters], subject, identity) for check in checks]
 
     def _judge(
         self, check: Check, arguments: tuple[Any, ...], subject: Subject, identity: Identity | None
@@ -95,7 +122,8 @@ class Judge:
         except Exception as error:  # noqa: BLE001  a broken check must not end the scan: one of our two broad excepts
             outcome = Outcome(Verdict.ERROR, f"the check itself failed: {type(error).__name__}: {error}")
         failed = outcome.verdict is Verdict.FAIL
-        severity = self._severities.get(check.id) or outcome.severity or check.severity
+        weight = outcome.severity or check.severity
+        severity = self._severities.get(check.id) or weight
         remediation = ""
         if failed and not outcome.inherent:
             remediation = outcome.remediation or self._remediation[check.id]
@@ -111,6 +139,7 @@ class Judge:
             remediation,
             (outcome.reproduce or reproduce(outcome.evidence)) if failed else "",
             fingerprint(check.id, identity, outcome.evidence),
+            weight,
         )
 
 
@@ -157,4 +186,14 @@ def fingerprint(check: str, identity: Identity | None, evidence: Iterable[Eviden
 
 def peers_of(containers: Iterable[Container]) -> Peers:
     """The index of containers that are all at hand, as in a snapshot."""
-    return Peers(Peer(c.identity, c.namespaces, c.uid_map, c.lsm_label) for c in containers)
+    return Peers(
+        Peer(
+            c.identity,
+            c.namespaces,
+            c.uid_map,
+            c.lsm_label,
+            accounts=accounts_of(c.processes, c.namespaces, c.owners),
+            cgroup=c.cgroup,
+        )
+        for c in containers
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from isoaudit.audit import Judge, peers_of
 from isoaudit.facts.container import Container, Identity
 from isoaudit.facts.namespaces import INITIAL
+from isoaudit.facts.sharing import sharing
 from isoaudit.facts.units import count
 from isoaudit.facts.walls import walls
 from isoaudit.model import Known
@@ -17,6 +18,7 @@ from isoaudit.report import (
     Section,
     container_document,
     host_document,
+    path_documents,
     scan_document,
     tool_document,
 )
@@ -56,7 +58,8 @@ class Judgement:
         self._catalogue = catalogue.selected(policy.select, policy.ignore)
         self._policy = policy
         self._host = host
-        self._judge = Judge(self._catalogue, host, peers, policy.severities)
+        self._peers = peers
+        self._judge = Judge(self._catalogue, host, peers, policy.severities, catalogue)
         self._encoder = FindingEncoder(frameworks)
 
     def host(self, *, judged: bool) -> Section:
@@ -68,7 +71,9 @@ class Judgement:
         if isinstance(one, Identity):
             return self._encoder.section(container_document(one, None, {}), (), self._policy)
         document = container_document(one.identity, one, walls(self._host, one))
-        return self._encoder.section(document, self._judge.container(one), self._policy)
+        findings, routes = self._judge.container(one)
+        section = self._encoder.section(document, findings, self._policy)
+        return section._replace(paths=path_documents(one.key, routes)) if routes and routes.open else section
 
     def report(self, scan: ScanFacts, sections: Sequence[Section], notices: Iterable[str]) -> Report:
         """The report of all sections."""
@@ -85,7 +90,7 @@ class Judgement:
                 [*notices, *_notices(scan, vanished, self._host)],
                 complete=not undecided and not scan.hidden and not _contained(self._host),
             ),
-            host=host_document(self._host),
+            host=host_document(self._host, sharing(self._host, self._peers)),
             sections=sections,
             gate=gate,
         )

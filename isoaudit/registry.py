@@ -1,7 +1,8 @@
 """The catalogue: check functions, the decorator that declares them, and the loader of check folders.
 
 A check lives in `checks/<area>/<gap>.py`; its id is `<area>-<gap>` in kebab-case. The file's docstring is
-its page. A check takes what it judges by parameter name: `host`, `container`, `peers`.
+its page. A check takes what it judges by parameter name: `host`, `container`, `peers`; `routes` are the ways
+out that the findings of all other checks make together.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 Judge = Callable[..., Outcome]
 F = TypeVar("F", bound=Judge)
 
-_PARAMETERS = frozenset({"host", "container", "peers"})
+_PARAMETERS = frozenset({"host", "container", "peers", "routes"})
 _STEM = re.compile(r"[a-z][a-z0-9_]*")
 _DECLARED = "__isoaudit_declared__"
 
@@ -148,10 +149,12 @@ def _checks_of(module: ModuleType, area: str, stem: str, path: str) -> Iterator[
         code = function.__code__
         parameters = tuple(code.co_varnames[: code.co_argcount])
         if not parameters or not _PARAMETERS.issuperset(parameters):
-            raise CheckError(f"{path}: {declaration.name} may take host, container and peers, not {parameters}")
+            raise CheckError(
+                f"{path}: {declaration.name} may take host, container, peers and routes, not {parameters}"
+            )
         yield Check(
             id=f"{area}-{declaration.name}".replace("_", "-"),
-            subject="container" if "container" in parameters else "host",
+            subject="container" if {"container", "routes"} & set(parameters) else "host",
             severity=declaration.severity,
             judge=declaration.judge,
             parameters=parameters,

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from isoaudit.audit import Finding
+    from isoaudit.escape import Routes
     from isoaudit.facts.container import Container, Identity
     from isoaudit.facts.host import Host
     from isoaudit.facts.scan import ScanFacts
+    from isoaudit.facts.sharing import Shared
     from isoaudit.model import Reading
     from isoaudit.policy import Policy
 
@@ -36,6 +38,7 @@ class Section(NamedTuple):
     findings: str  # JSON objects, a line each, joined by ",\n"
     tally: Mapping[str, int]  # findings by "outcome" and, where failed, by "fail severity"
     blocking: int  # how many of them make the gate fail
+    paths: tuple[Document, ...] = ()  # its entries under `escape_paths`
 
 
 # Escaped to ASCII: valid JSON whatever bytes a container has put into its names.
@@ -127,7 +130,7 @@ class Report:
         self.host = host
         self.sections = tuple(sections)
         self.containers: list[Document] = [s.container for s in self.sections if s.container is not None]
-        self.escape_paths: list[Document] = []
+        self.escape_paths: list[Document] = [path for section in self.sections for path in section.paths]
         self.summary = _summary(self.sections, gate)
 
     def findings(self) -> Iterator[Document]:
@@ -255,13 +258,27 @@ def scan_document(scan: ScanFacts, policy: Policy, notices: Iterable[str], *, co
     }
 
 
+def path_documents(key: str, routes: Routes) -> tuple[Document, ...]:
+    """The entries of `escape_paths` for a container: each way out with its steps, in order."""
+    return tuple(
+        {
+            "subject": {"kind": "container", "key": key},
+            "rule": route.rule,
+            "title": route.title,
+            "steps": [{"finding": step.finding or None, "text": step.text} for step in route.steps],
+            "basis": route.basis.value,
+        }
+        for route in routes.open
+    )
+
+
 def _plain(reading: Reading[Any]) -> Any:
     """A known value, else null: the contract's words for "not read" outside of findings."""
     return reading.value if isinstance(reading, Known) else None
 
 
-def host_document(host: Host) -> Document:
-    """The `host` part: which machine it was, and what of it every container shares."""
+def host_document(host: Host, shared: Iterable[Shared] = ()) -> Document:
+    """The `host` part: which machine it was, and what containers share with it and with each other."""
     kernel, cpus = _plain(host.kernel), _plain(host.cpus)
     return {
         "hostname": _plain(host.hostname),
@@ -275,6 +292,9 @@ def host_document(host: Host) -> Document:
         "memory_bytes": _plain(host.memory_bytes),
         "lsms": _plain(host.lsms),
         "x86_level": _plain(host.x86_level),
+        "sharing": [
+            {"what": one.what, "with_host": one.with_host, "containers": list(one.containers)} for one in shared
+        ],
     }
 
 

@@ -5,7 +5,8 @@ A process inside has the capability in its effective or permitted set in the ini
 is in the bounding or inheritable set only, executing a file gives it: any program to a process that runs as
 root, which is a step less grave; a set-user-ID root program or one with file capabilities to others, which is
 two. With no_new_privs set no file gives it, and over a user namespace of the container's own it does not
-reach the host: both pass.
+reach the host: both pass. Where the seccomp filter of whoever has it refuses every call that it is for
+(SYS_BOOT, SYS_PACCT, BPF, MKNOD), little is left of it.
 
 ## Why it matters
 What each gives over the host:
@@ -43,6 +44,8 @@ A container whose work it is: the one that keeps the time needs SYS_TIME, a netw
 """
 
 from isoaudit import Container, Host, Outcome, Variant, fail, family, passed
+from isoaudit.facts.calls import Way, ways
+from isoaudit.facts.grants import Grant, granted
 from isoaudit.facts.namespaces import same
 from isoaudit.facts.processes import Nearest, Reach, lowered, named, nearest, set_evidence, sets_with
 from isoaudit.kernel.capability import bit
@@ -91,6 +94,14 @@ _RAISED: dict[str, tuple[str, str]] = {
     "net_raw": ("net", "high"),
 }
 
+# The capabilities that give nothing but some system calls; the others also count when files are opened.
+_CALLS: dict[str, tuple[Way, ...]] = {
+    "bpf": ways("bpf"),
+    "mknod": ways("mknod", "mknodat"),
+    "sys_boot": ways("reboot", "kexec_load", "kexec_file_load"),
+    "sys_pacct": ways("acct"),
+}
+
 
 def _variants() -> tuple[Variant, ...]:
     return tuple(
@@ -111,12 +122,21 @@ def held(host: Host, container: Container, *, variant: Variant) -> Outcome:
     if holders.reach is Reach.KEPT:
         return passed(f"{name} is in the bounding set only, and no_new_privs keeps it there: {who}")
     severity, why = _severity(host, container, variant)
+    if _refused(container, variant):
+        severity = Severity.LOW if at_least(severity, Severity.MEDIUM) else Severity.INFO
+        why += ", but its seccomp filter refuses every call that it is for"
     sets = ", ".join(sets_with(holders.processes[0], variant.value))
     return fail(
         f"{name} is {_how(holders)} ({sets}){why}: {who}",
         [set_evidence(holders.processes[0], variant.value, f"without {name} ({variant.value:016x})")],
         severity=lowered(severity, holders.reach),
     )
+
+
+def _refused(container: Container, variant: Variant) -> bool:
+    """Whether nobody who has it is known to be able to use it."""
+    calls = _CALLS.get(variant.gap, ())
+    return bool(calls) and not isinstance(granted(container, variant.value, calls, presume=True), Grant)
 
 
 def _how(holders: Nearest) -> str:

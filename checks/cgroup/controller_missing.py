@@ -26,7 +26,7 @@ Where no container needs the limits of that controller.
 
 from collections.abc import Mapping
 
-from isoaudit import Evidence, Host, Known, Outcome, check, fail, passed, require
+from isoaudit import Evidence, Host, Known, Outcome, check, fail, passed, require, unknown
 from isoaudit.facts.cgroup import V2_IMPLICIT, V2_NAMES
 
 _NEEDED = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
@@ -46,6 +46,13 @@ def controller_missing(host: Host) -> Outcome:
     ]
     if not missing:
         return passed("every controller that limits containers is mounted")
+    # A controller that one hierarchy has is there, whatever another does not tell.
+    hidden = next((hierarchy for hierarchy in hierarchies if hierarchy.refused), None)
+    if hidden is not None:
+        return unknown(
+            f"whether v2 has {', '.join(missing)} is not seen: {hidden.refused}",
+            f"{hidden.mount_point}/cgroup.controllers",
+        )
     in_kernel = host.controllers.value if isinstance(host.controllers, Known) else None
     evidence = [
         Evidence(

@@ -2,9 +2,10 @@
 
 ## What it detects
 Processes inside can get a real-time policy. They need CAP_SYS_NICE in the initial user namespace or a
-real-time priority limit above 0 (RLIMIT_RTPRIO); and, where the kernel has real-time group scheduling, run
-time granted in `cpu.rt_runtime_us` of their v1 cgroup, which binds SCHED_FIFO and SCHED_RR but not
-SCHED_DEADLINE. The probe `realtime-schedule` asks for SCHED_FIFO in a test container.
+real-time priority limit above 0 (RLIMIT_RTPRIO); where the kernel has real-time group scheduling, run time
+granted in `cpu.rt_runtime_us` of their v1 cgroup, which binds SCHED_FIFO and SCHED_RR but not SCHED_DEADLINE;
+and a seccomp filter, if any, that lets sched_setscheduler(2) or sched_setattr(2) through, as which one counts
+that could not be read. The probe `realtime-schedule` asks for SCHED_FIFO in a test container.
 
 ## Why it matters
 A real-time process runs before everything else on its CPU, other containers' and the host's processes, for
@@ -28,11 +29,13 @@ Audio, telephony, robotics and packet processing that were given CPUs of their o
 """
 
 from isoaudit import Basis, Container, Evidence, Host, Known, Outcome, check, fail, passed, require, unknown
+from isoaudit.facts.calls import Call, letting, ways
 from isoaudit.facts.confinement import holds_over_host
 from isoaudit.kernel.capability import bit
 
 _RTPRIO = "Max realtime priority"
 _RUNTIME = "cpu.rt_runtime_us"
+_WAYS = ways(Call("sched_setscheduler", ((1, 1),)), "sched_setattr")  # 1: SCHED_FIFO
 
 
 @check(severity="medium")
@@ -47,7 +50,8 @@ def cpu_realtime_allowed(host: Host, container: Container) -> Outcome:
         if probe.value.succeeded:
             message = "it can run before everything else: a test container got SCHED_FIFO"
             return fail(message, evidence, severity=severity, basis=Basis.PROVEN)
-    nice = holds_over_host(container, bit("CAP_SYS_NICE"))
+    answers = letting(container, holds_over_host(container, bit("CAP_SYS_NICE")), _WAYS)
+    nice = answers.processes or answers.undecided
     evidence += [Evidence(process.status.source, "CAP_SYS_NICE", "not held") for process in nice[:1]]
     if isinstance(probe, Known) and not nice:
         return passed("a test container was refused SCHED_FIFO", evidence, basis=Basis.PROVEN)
@@ -70,6 +74,11 @@ def cpu_realtime_allowed(host: Host, container: Container) -> Outcome:
     if priority.hard != 0:
         shown = "unlimited" if priority.hard is None else priority.hard
         evidence.append(Evidence(container.rlimits.source, f"{_RTPRIO} {shown}", f"{_RTPRIO} 0"))
+        answers = letting(container, container.tasks, _WAYS)
+        if not answers.processes and not answers.missing:
+            return passed(
+                "its seccomp filter refuses real-time policies", answers.evidence, basis=answers.basis
+            )
         if granted != "0":
             message = "its real-time priority limit lets it run before everything else"
             return fail(message, evidence, severity=severity)

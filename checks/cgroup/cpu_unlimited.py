@@ -28,7 +28,7 @@ quota.
 """
 
 from isoaudit import Container, Outcome, check, fail, passed, require
-from isoaudit.facts.cgroup import bound, cpu_count, in_cpus
+from isoaudit.facts.limits import bound, cpu_count, in_cpus
 
 
 @check(severity="medium")

@@ -24,7 +24,7 @@ Where all containers are equally important, or every one has a quota.
 """
 
 from isoaudit import Container, Evidence, Outcome, check, fail, passed, require
-from isoaudit.facts.cgroup import NO_CONTROLLER
+from isoaudit.facts.limits import NO_CONTROLLER
 
 _DEFAULTS = {"cpu.shares": "1024", "cpu.weight": "100"}
 
@@ -36,11 +36,15 @@ def cpu_weight_default(container: Container) -> Outcome:
     if not file:
         why = cgroup.obstacle("cpu") or "its cgroup has no weight"
         return fail(f"it has no CPU weight: {why}", [Evidence("cpu.weight", NO_CONTROLLER, "a weight")])
-    reading = cgroup.leaf(file)
-    weight = require(reading)
-    evidence = [Evidence(reading.source, weight, f"other than {_DEFAULTS[file]}")]
-    if weight != _DEFAULTS[file]:
-        return passed(f"its {file} is {weight}", evidence)
-    if cgroup.readings("cpu.idle") and require(cgroup.leaf("cpu.idle")) != "0":
-        return passed("it runs only when nobody else wants the CPU", evidence)
+    own = cgroup.readings(file)
+    for reading in own:
+        if require(reading) != _DEFAULTS[file]:
+            evidence = [Evidence(reading.source, require(reading), f"other than {_DEFAULTS[file]}")]
+            return passed(f"its {file} is {require(reading)}", evidence)
+    for reading in cgroup.readings("cpu.idle"):
+        if require(reading) != "0":
+            return passed(
+                "it runs only when nobody else wants the CPU", [Evidence(reading.source, require(reading))]
+            )
+    evidence = [Evidence(reading.source, require(reading), f"other than {_DEFAULTS[file]}") for reading in own]
     return fail("its CPU weight is the kernel's default: it counts as much as any other", evidence)

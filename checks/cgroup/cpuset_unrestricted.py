@@ -23,7 +23,8 @@ Nearly always: most workloads run better where they may go to any idle CPU.
 """
 
 from isoaudit import Container, Evidence, Host, Outcome, check, fail, not_applicable, passed, require, unknown
-from isoaudit.facts.cgroup import NO_CONTROLLER, parse_cpu_list
+from isoaudit.facts.cgroup import parse_cpu_list
+from isoaudit.facts.limits import NO_CONTROLLER
 
 _CPUS = ("cpuset.effective_cpus", "cpuset.cpus.effective", "cpuset.cpus")
 _NODES = ("cpuset.effective_mems", "cpuset.mems.effective", "cpuset.mems")

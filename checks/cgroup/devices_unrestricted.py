@@ -2,8 +2,10 @@
 
 ## What it detects
 The container's device policy lets every device be read and written: `devices.list` says `a *:* rwm` on its
-v1 cgroup and all ancestors, or no device cgroup holds it apart. On v2 the policy is a BPF program, of which
-no file tells: there the probe `device-open` decides, which tries in a test container whether a device
+v1 cgroup and all ancestors, and no BPF program on its v2 cgroup or an ancestor denies any. Programs are read
+from the kernel and taken apart for all numbers that a device can have, so that what a program allows is known
+exactly and shown as rules. A program that calls helpers or looks into maps is not understood. Then, and where
+programs may not be read, the probe `device-open` decides, which tries in a test container whether a device
 outside the default list may be opened.
 
 ## Why it matters
@@ -22,14 +24,14 @@ Run the container unprivileged, and allow the devices that it needs one by one.
 Never for a workload; for an agent that manages the host's storage, and is as trusted as the host's root.
 
 ## References
-- cgroup-v1/devices.rst, cgroup-v2.rst "Device controller"
+- cgroup-v1/devices.rst, cgroup-v2.rst "Device controller", bpf(2)
 - CIS Docker Benchmark 1.6.0, 5.5 and 5.18
 """
 
 from isoaudit import Basis, Container, Evidence, Known, Outcome, Unknown, check, fail, passed, require, unknown
 from isoaudit.facts.confinement import presumed
 from isoaudit.facts.devices import classify
-from isoaudit.facts.exposure import may_mknod, policy
+from isoaudit.facts.exposure import may_mknod, policy, policy_command, policy_evidence
 
 
 @check(severity="critical")
@@ -51,10 +53,7 @@ def devices_unrestricted(container: Container) -> Outcome:
                 container,
             )
         return passed("its device policy refuses what no container needs", evidence, basis=Basis.PROVEN)
-    expected = "a list of devices"
-    lists = require(container.cgroup).readings("devices.list")
-    shown = [Evidence(r.source, r.value, expected) for r in lists[:1] if isinstance(r, Known)]
-    evidence += shown or [Evidence(rules.source, "no hierarchy that could hold a policy", expected)]
+    evidence += policy_evidence(container)
     if rules.value.unrestricted:
         basis = Basis.PROVEN if opened else Basis.OBSERVED
         return _open("its device policy allows every device", evidence, basis, container)
@@ -64,10 +63,11 @@ def devices_unrestricted(container: Container) -> Outcome:
 
 def _open(message: str, evidence: list[Evidence], basis: Basis, container: Container) -> Outcome:
     """Critical where a node can be had: made with CAP_MKNOD, or there already."""
+    command = policy_command(container)
     if presumed(may_mknod, container) or presumed(_has_node, container):
-        return fail(message, evidence, basis=basis)
+        return fail(message, evidence, basis=basis, reproduce=command)
     message += ", though it has no node of one and cannot make any"
-    return fail(message, evidence, severity="medium", basis=basis)
+    return fail(message, evidence, severity="medium", basis=basis, reproduce=command)
 
 
 def _has_node(container: Container) -> bool:

@@ -23,7 +23,7 @@ Where only one container uses huge pages.
 """
 
 from isoaudit import Container, Evidence, Host, Outcome, check, fail, not_applicable, passed, require
-from isoaudit.facts.cgroup import hugetlb_bytes
+from isoaudit.facts.limits import hugetlb_bytes
 
 
 @check(severity="low")

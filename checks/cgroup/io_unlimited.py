@@ -26,7 +26,7 @@ Where nothing else uses the disk, or it is faster than all containers together.
 """
 
 from isoaudit import Container, Evidence, Outcome, check, fail, passed, require
-from isoaudit.facts.cgroup import io_bound
+from isoaudit.facts.limits import idle_io_weight, io_bound
 
 
 @check(severity="low")
@@ -38,4 +38,7 @@ def io_unlimited(container: Container) -> Outcome:
         return passed("its block I/O is bounded", [Evidence(reading.source, bound)])
     why = cgroup.obstacle("blkio") or "it can keep a disk busy for everyone"
     evidence = [Evidence(reading.source, "no throttle, and no weight but the default", "either of them")]
+    idle = idle_io_weight(cgroup)
+    if idle is not None:
+        why, evidence = "its io.weight has no effect, as io.cost is on for no disk", [idle]
     return fail(f"nothing limits its block I/O: {why}", evidence)

@@ -6,6 +6,10 @@ all CPUs or more, as many processes as there are process ids (`kernel.pid_max`).
 limit that is set: `memory-limit`, `cpu-quota` and `pids-limit` try it in a test container with the same
 limits.
 
+Lesser settings that do nothing are told too, as low: a promise of memory (`memory.min`, `memory.low`) that an
+ancestor does not back or the machine does not have, an `io.weight` where the cost model that enforces it
+(`io.cost.qos`) is on for no disk.
+
 ## Why it matters
 The configuration looks right and protects nobody: the host is exhausted before the limit is reached.
 
@@ -16,13 +20,16 @@ Set the limit well below what the machine has.
 - compose: `mem_limit`, `cpus`, `pids_limit`
 - Kubernetes: `resources.limits`, and a LimitRange that caps them
 - systemd, quadlet: `MemoryMax=`, `CPUQuota=`, `TasksMax=`
+- promises: `MemoryLow=` on every slice above as well; a weight: enable `io.cost.qos`, or use the BFQ scheduler
 
 ## When it is fine
 A container that has the machine to itself.
 
 ## References
-- cgroup-v2.rst, "Limits"; cgroup-v1/memory.rst; scheduler/sched-bwc.rst
+- cgroup-v2.rst, "Limits", "Protections", "IO Interface Files"; cgroup-v1/memory.rst; scheduler/sched-bwc.rst
 """
+
+import math
 
 from isoaudit import (
     Basis,
@@ -40,7 +47,9 @@ from isoaudit import (
     require,
     unknown,
 )
-from isoaudit.facts.cgroup import cpu_count, in_cpus, memory_bytes, pids_count
+from isoaudit.facts.cgroup import Cgroup
+from isoaudit.facts.limits import cpu_count, idle_io_weight, in_cpus, memory_bytes, pids_count
+from isoaudit.facts.memory import memory_promises
 from isoaudit.facts.units import binary
 
 
@@ -81,11 +90,34 @@ def limit_ineffective(host: Host, container: Container) -> Outcome:
             evidence.append(Evidence(limit.source, limit.value.observed, f"below {words(machine.value)}"))
     if gaps:
         return fail("; ".join(gaps), evidence, basis=Basis.PROVEN if proven else Basis.OBSERVED)
+    hollow = _hollow(host, cgroup)
+    if hollow:
+        return fail(
+            "; ".join(what for what, _ in hollow), [e for _, seen in hollow for e in seen], severity="low"
+        )
     if refused:
         return unknown(refused.reason, refused.source)
     if not set_limits:
         return not_applicable("it has no limit of memory, CPU time or processes")
     return passed(f"its limits of {', '.join(set_limits)} are below what the host has")
+
+
+def _hollow(host: Host, cgroup: Cgroup) -> list[tuple[str, tuple[Evidence, ...]]]:
+    """Settings that are no limits, and do not do what they say either."""
+    found = []
+    for promise in memory_promises(cgroup):
+        amount = "all memory" if promise.promised == math.inf else binary(promise.promised)
+        if promise.granted < promise.promised:
+            short = (
+                f"its {promise.file} of {amount} is worth {binary(promise.granted)}, as an ancestor has no more"
+            )
+            found.append((short, promise.evidence))
+        elif promise.promised > require(host.memory_bytes):
+            found.append((f"its {promise.file} of {amount} is more than the host has", promise.evidence))
+    idle = idle_io_weight(cgroup)
+    if idle is not None:
+        found.append((f"its io.weight of {idle.observed} has no effect, as io.cost is on for no disk", (idle,)))
+    return found
 
 
 _PROBES = {"memory": "memory-limit", "CPU": "cpu-quota", "process": "pids-limit"}

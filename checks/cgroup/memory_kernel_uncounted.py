@@ -4,7 +4,7 @@
 What the kernel keeps for the container (stacks, page tables, dentries, inodes, sockets) is charged to
 nobody: no memory controller holds it in a cgroup of its own, v1 has no `memory.kmem.usage_in_bytes` there,
 or that file says 0, as it does after `cgroup.memory=nokmem`. On v2 it is always counted unless the kernel
-was booted with that option.
+was booted with that option, which `/proc/cmdline` shows.
 
 ## Why it matters
 A container makes the kernel allocate far more than its limit: millions of files or sockets cost it nothing,
@@ -26,13 +26,13 @@ On kernels where the accounting is known to be broken (before Linux 4.5, RHEL 7)
 - kernel-parameters.txt, `cgroup.memory=`
 """
 
-from isoaudit import Basis, Container, Evidence, Outcome, check, fail, passed, require
+from isoaudit import Basis, Container, Evidence, Host, Outcome, check, fail, passed, require
 
 _USAGE = "memory.kmem.usage_in_bytes"
 
 
 @check(severity="low")
-def memory_kernel_uncounted(container: Container) -> Outcome:
+def memory_kernel_uncounted(host: Host, container: Container) -> Outcome:
     cgroup = require(container.cgroup)
     place = require(cgroup.place("memory"))
     if place is None or not place.own:
@@ -41,7 +41,14 @@ def memory_kernel_uncounted(container: Container) -> Outcome:
         evidence = [Evidence(container.cgroup.source, shown, "a memory cgroup of its own")]
         return fail(f"its kernel memory is not counted apart: {why}", evidence)
     if place.version == 2:
-        return passed("cgroup v2 counts its kernel memory", [Evidence(container.cgroup.source, place.path)])
+        booted = require(host.command_line)
+        evidence = [Evidence(container.cgroup.source, place.path)]
+        for argument in booted.split():
+            name, _, options = argument.partition("=")
+            if name == "cgroup.memory" and "nokmem" in options.split(","):
+                evidence = [Evidence(host.command_line.source, argument, "no nokmem")]
+                return fail("the host was booted not to count kernel memory", evidence)
+        return passed("cgroup v2 counts its kernel memory", evidence)
     if not cgroup.readings(_USAGE):
         return fail(
             "this kernel does not count its kernel memory", [Evidence(_USAGE, "no such file", "a number")]

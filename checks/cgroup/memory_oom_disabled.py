@@ -22,7 +22,7 @@ limit.
 - cgroup-v1/memory.rst, "OOM Control"
 """
 
-from isoaudit import Container, Evidence, Outcome, check, fail, not_applicable, passed, require
+from isoaudit import Container, Evidence, Known, Outcome, check, fail, not_applicable, passed, require
 
 
 @check(severity="medium")
@@ -32,7 +32,10 @@ def memory_oom_disabled(container: Container) -> Outcome:
     if place is None:
         return not_applicable("no memory controller holds it")
     if place.version == 2:
-        return passed("cgroup v2 cannot disable the out-of-memory killer")
+        group = [
+            Evidence(r.source, r.value) for r in cgroup.readings("memory.oom.group") if isinstance(r, Known)
+        ]
+        return passed("cgroup v2 cannot disable the out-of-memory killer", group)
     for reading in cgroup.readings("memory.oom_control"):
         for entry in require(reading).splitlines():
             if entry == "oom_kill_disable 1":

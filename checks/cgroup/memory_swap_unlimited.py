@@ -26,7 +26,7 @@ On hosts whose swap is there for rarely used memory, and large and fast enough f
 """
 
 from isoaudit import Container, Evidence, Host, Known, Outcome, check, fail, not_applicable, passed, require
-from isoaudit.facts.cgroup import memory_and_swap_bytes, swap_bytes
+from isoaudit.facts.limits import memory_and_swap_bytes, swap_bytes
 from isoaudit.facts.units import binary
 
 

@@ -2,7 +2,8 @@
 
 ## What it detects
 Neither the container's memory cgroup nor any of its ancestors has a limit below the host's memory
-(`memory.limit_in_bytes` on v1, `memory.max` on v2). The probe `memory-limit` touches memory in a test
+(`memory.limit_in_bytes` on v1, `memory.max` on v2). `memory.high` alone is no limit: it slows a container down,
+which may grow beyond it. The probe `memory-limit` touches memory in a test
 container with the same limits until it is stopped.
 
 ## Why it matters
@@ -25,8 +26,8 @@ A container that has the machine to itself.
 - CIS Docker Benchmark 1.6.0, 5.11
 """
 
-from isoaudit import Container, Host, Outcome, check, fail, passed, require
-from isoaudit.facts.cgroup import bound, memory_bytes
+from isoaudit import Container, Evidence, Host, Known, Outcome, check, fail, passed, require
+from isoaudit.facts.limits import bound, memory_bytes, memory_high_bytes
 from isoaudit.facts.units import binary
 
 
@@ -37,7 +38,12 @@ def memory_unlimited(host: Host, container: Container) -> Outcome:
     found = bound(memory_bytes(cgroup), container.probe("memory-limit"), f"a limit below {binary(total)}")
     if not found.bounded:
         why = cgroup.obstacle("memory") or "it can take all of the host's"
-        return fail(f"nothing limits its memory: {why}", found.evidence, basis=found.basis)
+        evidence = list(found.evidence)
+        high = memory_high_bytes(cgroup)
+        if isinstance(high, Known) and high.value.amount is not None:
+            why = f"memory.high of {binary(high.value.amount)} slows it down and does not stop it"
+            evidence.append(Evidence(high.source, high.value.observed))
+        return fail(f"nothing limits its memory: {why}", evidence, basis=found.basis)
     if found.amount is None:
         return passed("a test container with its limits was stopped", found.evidence, basis=found.basis)
     if found.amount >= total:

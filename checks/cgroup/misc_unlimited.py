@@ -23,7 +23,7 @@ Where the container has no `/dev/kvm`, so that it cannot use the resource.
 """
 
 from isoaudit import Container, Evidence, Known, Outcome, check, fail, not_applicable, passed, require, unknown
-from isoaudit.facts.cgroup import NO_CONTROLLER, pool_limits
+from isoaudit.facts.limits import NO_CONTROLLER, pool_limits
 
 
 @check(severity="low")

@@ -27,7 +27,7 @@ containers of one uid together.
 """
 
 from isoaudit import Container, Outcome, check, fail, passed, require
-from isoaudit.facts.cgroup import bound, pids_count
+from isoaudit.facts.limits import bound, pids_count
 
 
 @check(severity="high")

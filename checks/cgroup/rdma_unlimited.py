@@ -23,7 +23,7 @@ Where only one container uses the device.
 """
 
 from isoaudit import Container, Evidence, Known, Outcome, check, fail, not_applicable, passed, require
-from isoaudit.facts.cgroup import NO_CONTROLLER, pool_limits
+from isoaudit.facts.limits import NO_CONTROLLER, pool_limits
 
 
 @check(severity="low")

@@ -2,8 +2,9 @@
 
 ## What it detects
 A process inside holds CAP_SYS_ADMIN in the initial user namespace and can get at the root of a v1
-hierarchy: one is mounted writable inside with its real root, or it shares the host's cgroup namespace and
-can mount one itself, which the probe `mount` shows.
+hierarchy: one is mounted inside with its real root, or it shares the host's cgroup namespace and can mount one
+itself. A mount takes the probe `mount`, which did one, or a seccomp filter that lets mount(2), or fsopen(2) and
+what belongs to it, through. Where that could not be read, or an LSM's profile may forbid it, it is not known.
 
 ## Why it matters
 When the last process leaves a v1 cgroup with `notify_on_release`, the kernel starts the program named in
@@ -28,8 +29,9 @@ Never for a workload.
 
 from isoaudit import Basis, Container, Evidence, Host, Known, Outcome, check, fail, passed, require, unknown
 from isoaudit.facts.confinement import holds_over_host
+from isoaudit.facts.masks import profile
 from isoaudit.facts.mounts import mount_of
-from isoaudit.facts.status import SECCOMP_DISABLED
+from isoaudit.facts.opening import MOUNT, REMOUNT, hint, undoing
 from isoaudit.kernel.capability import bit
 
 
@@ -38,7 +40,6 @@ def release_agent_writable(host: Host, container: Container) -> Outcome:
     holders = holds_over_host(container, bit("CAP_SYS_ADMIN"))
     if not holders:
         return passed("nothing inside holds CAP_SYS_ADMIN over the host")
-    status = holders[0].status
     mounts = require(container.mounts)
     roots = [
         mount
@@ -46,7 +47,7 @@ def release_agent_writable(host: Host, container: Container) -> Outcome:
         if mount.fstype == "cgroup" and mount.root == "/" and mount_of(mounts, mount.target) is mount
     ]
     evidence = [
-        Evidence(status.source, "CAP_SYS_ADMIN", "not held"),
+        Evidence(holders[0].status.source, "CAP_SYS_ADMIN", "not held"),
         *(
             Evidence(
                 container.mounts.source, f"cgroup / {m.target} {'ro' if m.read_only else 'rw'}", "not mounted"
@@ -63,13 +64,16 @@ def release_agent_writable(host: Host, container: Container) -> Outcome:
     message = (
         "it can mount a v1 hierarchy and have the host run a program as root by one write to its release_agent"
     )
+    way = undoing(container, REMOUNT if roots else MOUNT)
+    if way is not None:
+        return fail(message, [*evidence, *way.evidence], basis=way.basis)
     probe = container.probe("mount")
     if isinstance(probe, Known):
         evidence.append(Evidence(probe.source, f"{probe.value.call} = {probe.value.answer}", "EPERM"))
-        if probe.value.succeeded:
-            return fail(message, evidence, basis=Basis.PROVEN)
         return passed("it cannot mount a v1 hierarchy to write there", evidence, basis=Basis.PROVEN)
-    unfiltered = require(require(status).seccomp) == SECCOMP_DISABLED
-    if unfiltered and require(container.lsm_label) in ("", "unconfined"):
-        return fail(message, evidence)
-    return unknown(f"it holds CAP_SYS_ADMIN; whether it can mount is not seen: {probe.reason}", probe.source)
+    if hint(container, REMOUNT if roots else MOUNT):
+        return unknown(
+            f"it can mount a v1 hierarchy, unless its profile {profile(container)} forbids it: {probe.reason}",
+            container.lsm_label.source,
+        )
+    return passed("its seccomp filter refuses the calls to mount a v1 hierarchy", evidence)

@@ -2,11 +2,15 @@
 
 ## What it detects
 The container can open a device that engines do not give to everybody. Two things must come together: its
-device policy (`devices.list` of its cgroup and of every ancestor) lets the device be read or written, and
-there is a node of it in /dev or mounted alone elsewhere, on a mount without `nodev`; or a process has
-CAP_MKNOD over the host and the policy lets the node be made. Which permission bits stand on a node counts
-too. Each kind of device is a check of its own: disks, memory and registers, /dev/kvm, /dev/kmsg, /dev/fuse,
-/dev/net/tun, vhost, loop devices, keyboards and mice, consoles, graphics cards, and all the rest. On v1,
+device policy lets the device be read or written (`devices.list` of its v1 cgroup and the BPF programs of its
+v2 cgroup, and those of every ancestor), and there is a node of it on a mount without `nodev`; or a process has
+CAP_MKNOD over the host, no seccomp filter that refuses mknod(2), and the policy lets the node be made. Which
+permission bits stand on a node counts too. Each kind of device is a check of its own: disks, memory and
+registers, /dev/kvm, /dev/kmsg, /dev/fuse, /dev/net/tun, vhost, loop devices, keyboards and mice, consoles,
+graphics cards, and all the rest.
+
+Nodes are looked for in /dev, in every other place where a devtmpfs or a part of one is mounted, and wherever
+one is mounted alone. Not searched are nodes that lie anywhere else in an image or a volume. On v1,
 `devices.list` does not show denials from a list that otherwise allows everything.
 
 ## Why it matters
@@ -31,7 +35,8 @@ A workload whose purpose is the device: a virtual machine monitor with /dev/kvm,
 computation on a graphics card, a builder with /dev/fuse. Give it that one node and no rule with a `*`.
 
 ## References
-- cgroup-v1/devices.rst; Documentation/admin-guide/devices.txt; mknod(2); mount(8), "nodev"
+- cgroup-v1/devices.rst; cgroup-v2.rst, "Device controller"; Documentation/admin-guide/devices.txt; mknod(2);
+  mount(8), "nodev"
 - OCI runtime-spec, config-linux.md, "Default Devices"
 - CIS Docker Benchmark 1.6.0, 5.18
 """
@@ -121,6 +126,8 @@ def exposed(host: Host, container: Container, *, variant: Variant) -> Outcome:
         disks = host_mounts(host).disks if isinstance(host.mounts, Known) else ()
         found = makeable(rules, names, disks).get(kind.name)
         if found is not None:
+            if rules.missing is not None:
+                require(rules.missing)
             number = found.node.number
             return fail(
                 f"CAP_MKNOD and its device policy let it make and open {number}: {kind.noun}",

@@ -1,10 +1,10 @@
 """Device nodes can be made.
 
 ## What it detects
-A process of the container has CAP_MKNOD in the initial user namespace and the device policy lets nodes be made
-of devices outside the default list. If probes ran, a test container with the same walls tried it: it made a
-node of a disk's number in a tmpfs of its own (`device-mknod`) and asked whether it might open one
-(`device-open`).
+A process of the container has CAP_MKNOD in the initial user namespace and no seccomp filter that refuses
+mknod(2), and the device policy lets nodes be made of any device. If probes ran, a test container with the same
+walls tried it: it made a node of a disk's number in a tmpfs of its own (`device-mknod`) and asked whether it
+might open one (`device-open`).
 
 ## Why it matters
 A node alone opens nothing that the device policy forbids, and Docker's default policy lets every node be made
@@ -31,10 +31,8 @@ While an image is built or a system is installed. Not in a service.
 from __future__ import annotations
 
 from isoaudit import Basis, Container, Evidence, Known, Outcome, check, fail, passed, require
-from isoaudit.facts.confinement import holds_over_host
 from isoaudit.facts.devices import BLOCK, CHARACTER
-from isoaudit.facts.exposure import policy
-from isoaudit.kernel.capability import bit
+from isoaudit.facts.exposure import makers, policy
 
 # A disk and a device that no engine's default list names: their rules say "any of its kind".
 _PROBES = ((BLOCK, 259, 0), (CHARACTER, 10, 231))
@@ -56,13 +54,13 @@ def mknod_allowed(container: Container) -> Outcome:
             rules = policy(container)
             is_open = isinstance(rules, Known) and rules.value.unrestricted
         return _failed(evidence, is_open=is_open, basis=Basis.PROVEN)
-    holders = holds_over_host(container, bit("CAP_MKNOD"))
+    holders = makers(container)
     if not holders:
-        return passed("no process of it has CAP_MKNOD over the host")
+        return passed("no process of it has CAP_MKNOD over the host and a seccomp filter that lets it use it")
     rules = policy(container)
     allowed = require(rules)
     if not any(allowed.allows(kind, major, minor, "m") for kind, major, minor in _PROBES):
-        return passed("its device policy lets no node be made of a device outside the default list")
+        return passed("its device policy lets no node be made but of the devices that it names")
     status = require(holders[0].status)
     evidence = [
         Evidence(

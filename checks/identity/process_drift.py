@@ -1,10 +1,19 @@
 """A process inside is less confined than the container.
 
 ## What it detects
-A process of the container has more than its first process: capabilities beyond all that the first one has or
-can get, the host's user namespace where the first has another, no seccomp filter where the first has one or
-fewer of them, or no no_new_privs where the first has it. Fewer rights than the first one's are no drift; nor
-is a process in a user namespace that it made itself.
+A process or a thread of the container has more than its first process:
+
+- capabilities beyond all that the first one has or can get (effective, permitted, inheritable, bounding and
+  with them ambient; of a thread as well, which has its own)
+- no seccomp filter where the first one has one, fewer of them, or others; no no_new_privs where that has it
+- the host's user, mount, PID, network, IPC, UTS, cgroup or time namespace where the first one has another
+- a cgroup outside of the container's, whose limits and device policy then do not bind it
+- a label that AppArmor, SELinux or Smack does not confine where they confine the first one, or only complains
+- uid 0 of the host where the first one is another user
+
+Fewer rights than the first one's are no drift; nor are namespaces that a process made itself, nor is the
+process that started the first one and waits for it (`unshare --fork`). The securebits of
+a process and its Landlock rules cannot be read from outside, and are not compared.
 
 ## Why it matters
 The container's configuration says one thing, and a process in it does another: `docker exec --privileged`,
@@ -14,109 +23,63 @@ user inside can make them do.
 ## Remediation
 End the process, and start it within the container's own confinement.
 
-- docker, podman: `exec` without `--privileged`; no `nsenter --target PID` without the container's limits
+- docker, podman: `exec` without `--privileged` and `--user 0`
+- nsenter: `--all`, and from a shell in the container's cgroup; better the engine's own `exec`
 - Kubernetes: `kubectl debug` without `--profile=sysadmin`
-- programs that confine themselves: before they start others, not after
+- programs that confine themselves: all threads at once (`SECCOMP_FILTER_FLAG_TSYNC`, libpsx for capabilities),
+  and before they start others, not after
 
 ## When it is fine
 A debugging session that somebody is sitting at. A first process that adds a seccomp filter for itself after
-it started others, which is `low` here.
+it started others, or that drops root after it started one that needs it, which is `low` here. A runtime on its
+way in (`runc:[2:INIT]`, for an `exec` or a health check) that the scan has met: the next scan does not.
 
 ## References
-- capabilities(7), seccomp(2), PR_SET_NO_NEW_PRIVS(2const)
-- CIS Docker Benchmark 1.6.0, 5.23
+- capabilities(7), seccomp(2), PR_SET_NO_NEW_PRIVS(2const), nsenter(1), docker-exec(1)
+- CIS Docker Benchmark 1.6.0, 5.23 and 5.24
 """
 
-from typing import NamedTuple
-
-from isoaudit import Container, Evidence, Known, Outcome, Severity, check, fail, passed, require
-from isoaudit.facts.confinement import over_host
+from isoaudit import Container, Host, Outcome, check, fail, passed, require
 from isoaudit.facts.container import Process
-from isoaudit.facts.processes import line_evidence, listed, set_evidence
-from isoaudit.facts.status import SECCOMP_DISABLED, Status
+from isoaudit.facts.drift import Drift, drifts
+from isoaudit.facts.processes import called, listed
 from isoaudit.facts.units import count
-from isoaudit.kernel.capability import names
-from isoaudit.model import FactMissing
+from isoaudit.model import SEVERITIES, FactMissing
 
 _SHOWN = 4
-_SHOWN_CAPABILITIES = 6
-
-
-class _Drift(NamedTuple):
-    process: Process
-    text: str
-    evidence: Evidence
-    severity: Severity
 
 
 @check(severity="high")
-def process_drift(container: Container) -> Outcome:
-    first, *others = container.processes
-    leader = require(first.status)
-    drifts: list[_Drift] = []
+def process_drift(host: Host, container: Container) -> Outcome:
+    found: list[tuple[Process, tuple[Drift, ...]]] = []
     missing: FactMissing | None = None
-    for process in others:
-        try:
-            drift = _drift(container, leader, process)
-        except FactMissing as error:
-            missing = missing or error
-        else:
-            if drift:
-                drifts.append(drift)
-    if drifts:
-        drifts.sort(key=lambda drift: drift.severity is not Severity.HIGH)
-        shown = [f"{d.process.pid} ({require(d.process.status).name}) {d.text}" for d in drifts[:_SHOWN]]
+    started_it = require(container.processes[0].status).ppid
+    others = [task for task in container.tasks[1:] if task.pid != started_it]
+    for task in others:
+        drift = drifts(host, container, task)
+        if drift.found:
+            found.append((task, tuple(sorted(drift.found, key=_rank))))
+        missing = missing or drift.missing
+    if found:
+        found.sort(key=lambda one: _rank(one[1][0]))
+        shown = [
+            f"{called(task)} {listed([one.text for one in drift[:_SHOWN]], len(drift))}"
+            for task, drift in found[:_SHOWN]
+        ]
+        gravest = found[0][1]
         return fail(
-            f"processes are less confined than its first one: {listed(shown, len(drifts))}",
-            [drifts[0].evidence],
-            severity=drifts[0].severity,
+            f"processes are less confined than its first one: {listed(shown, len(found))}",
+            [evidence for drift in gravest for evidence in drift.evidence],
+            severity=gravest[0].severity,
         )
     if missing:
         raise missing
     if not others:
         return passed("it has one process")
-    return passed(f"all its {count(len(others) + 1, 'process')} are confined as the first one, or more")
+    return passed(
+        f"all its {count(len(container.processes), 'process')} are confined as the first one, or more"
+    )
 
 
-def _drift(container: Container, leader: Status, process: Process) -> _Drift | None:
-    """The gravest thing in which a process has more than the first one."""
-    status = require(process.status)
-
-    def grave(text: str, evidence: Evidence) -> _Drift:
-        return _Drift(process, text, evidence, Severity.HIGH)
-
-    if (
-        isinstance(leader.seccomp, Known)
-        and leader.seccomp.value
-        and require(status.seccomp) == SECCOMP_DISABLED
-    ):
-        expected = f"Seccomp:\t{leader.seccomp.value}, as the first process"
-        return grave("has no seccomp filter", line_evidence(process, "Seccomp:\t0", expected))
-    excess = status.capabilities & ~(leader.capabilities | leader.cap_inheritable)
-    if excess and _counts(container, process):
-        evidence = set_evidence(process, excess, f"within the first process's {leader.capabilities:016x}")
-        shown = names(excess)
-        return grave(f"has {listed(shown[:_SHOWN_CAPABILITIES], len(shown))}", evidence)
-    if (
-        isinstance(leader.no_new_privs, Known)
-        and leader.no_new_privs.value
-        and not require(status.no_new_privs)
-    ):
-        evidence = line_evidence(process, "NoNewPrivs:\t0", "NoNewPrivs:\t1, as the first process")
-        return grave("lacks no_new_privs", evidence)
-    ours, theirs = leader.seccomp_filters, status.seccomp_filters
-    if isinstance(ours, Known) and isinstance(theirs, Known) and theirs.value < ours.value:
-        text = f"has {count(theirs.value, 'seccomp filter')} of {ours.value}"
-        expected = f"Seccomp_filters:\t{ours.value}, as the first process"
-        return _Drift(
-            process, text, line_evidence(process, f"Seccomp_filters:\t{theirs.value}", expected), Severity.LOW
-        )
-    return None
-
-
-def _counts(container: Container, process: Process) -> bool:
-    """Whether capabilities of a process compare with the first one's: over the host, or over one namespace."""
-    ours, theirs = container.namespaces.user, process.user_namespace
-    if isinstance(ours, Known) and isinstance(theirs, Known) and ours.value == theirs.value:
-        return True
-    return over_host(container, process)
+def _rank(drift: Drift) -> int:
+    return SEVERITIES.index(drift.severity)

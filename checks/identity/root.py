@@ -2,7 +2,8 @@
 
 ## What it detects
 A process inside has uid 0 of the host as its real, effective, saved or filesystem user id
-(`/proc/PID/status`, "Uid", as the host reads it). Root of a user namespace that maps it to another id is not.
+(`/proc/PID/status`, "Uid", as the host reads it, however many user namespaces lie between). Root of a user
+namespace that maps it to another id is not. A thread with other ids than its process is judged for itself.
 
 ## Why it matters
 uid 0 owns what matters on the host. Whatever of it gets inside, by a mount, a leaked descriptor or a kernel
@@ -42,7 +43,9 @@ def root(container: Container) -> Outcome:
         evidence = [line_evidence(roots[0], f"Uid:\t{uids}", "no 0")]
         return fail(f"processes run as the host's root: {named(roots)}", evidence)
     # All were read: an unreadable one would have ended the check above.
+    group = matching(container, lambda status: 0 in status.gids)
+    beside = f"; of the host's group 0 are {named(group)}" if group else ""
     mapped = outside_of(container.uid_map.value, 0) if isinstance(container.uid_map, Known) else None
     if mapped and (inside := matching(container, lambda status: mapped in status.uids)):
-        return passed(f"its root is the host's unprivileged uid {mapped}: {named(inside)}")
-    return passed("none of its processes runs as root")
+        return passed(f"its root is the host's unprivileged uid {mapped}: {named(inside)}{beside}")
+    return passed(f"none of its processes runs as root{beside}")

@@ -7,8 +7,10 @@
   device event, on kernels that have it
 - `kernel-binfmt-writable`: binfmt_misc's `register`, which names interpreters for programs of the whole host
 
-Each fails where this kernel has the file, a writable mount shows it inside (or a probe proved that the
-container can make such a mount) and a process may write it: uid 0 of the host, whatever its capabilities.
+Each fails where this kernel has the file, a writable mount shows it inside and a process may write it: uid 0
+of the host, whatever its capabilities. A container that can make such a mount fails too: the probe `mount`
+proved it, or a process has CAP_SYS_ADMIN over the host, its seccomp filter lets mount(2) or umount2(2) through,
+and no LSM's profile confines it.
 
 ## Why it matters
 The kernel starts these programs as root in the host's own namespaces. One write and one crash, module request,
@@ -53,12 +55,11 @@ from isoaudit.facts.masks import (
     SYSFS,
     KernelFile,
     behind_profile,
-    may_mount,
     mount_evidence,
-    opening,
     shown,
     unless,
 )
+from isoaudit.facts.opening import hint, opening, ways_to
 from isoaudit.facts.processes import named
 
 
@@ -119,12 +120,7 @@ def helper_writable(host: Host, container: Container, *, variant: Variant) -> Ou
         return passed(f"this kernel has no {helper.name}")
     way = opening(container, *files)
     if not way.reachable:
-        hint = (
-            "; its CAP_SYS_ADMIN may make a mount that does, which no probe tried"
-            if may_mount(container)
-            else ""
-        )
-        return passed(f"no writable mount inside shows {helper.name}{hint}")
+        return passed(f"no writable mount inside shows {helper.name}{hint(container, ways_to(*files))}")
     evidence = mount_evidence(container, way.places, "a read-only mount")
     if not way.writers:
         return passed(
@@ -142,7 +138,7 @@ def helper_writable(host: Host, container: Container, *, variant: Variant) -> Ou
         )
     return fail(
         f"{helper.name} is covered, but {named(way.writers)} can make a fresh mount, where it is not",
-        [way.mounting] if way.mounting else [],
-        basis=Basis.PROVEN,
+        way.undoing.evidence if way.undoing else (),
+        basis=way.undoing.basis if way.undoing else Basis.OBSERVED,
         remediation="Take CAP_SYS_ADMIN away, or give it a user namespace of its own.",
     )

@@ -3,7 +3,9 @@
 ## What it detects
 Paths that the newest Docker, containerd or Podman hide or make read-only by default, and that neither is inside
 this container, though this kernel has them. Every mount of procfs and sysfs counts, so that a second one
-elsewhere, which undoes the masks of the first, is seen; and so does a proof that the container can mount one.
+elsewhere, which undoes the masks of the first, is seen; and so does that the container can mount one or take
+masks away: by the probe `mount`, or by CAP_SYS_ADMIN over the host under a seccomp filter that lets mount(2) or
+umount2(2) through.
 
 ## Why it matters
 These files are the whole machine's: its memory, keys, firmware, power and the timers and interrupts of every
@@ -27,7 +29,6 @@ Monitoring agents and builders of nested containers. Give them a user namespace 
 """
 
 from isoaudit import (
-    Basis,
     Container,
     Evidence,
     Host,
@@ -43,14 +44,16 @@ from isoaudit.facts.masks import (
     MaskedPath,
     MountTree,
     Place,
+    around,
+    behind_profile,
     masked_paths,
-    may_mount,
-    mounting,
     places,
     read_only_paths,
     shown,
     tree_of,
+    unless,
 )
+from isoaudit.facts.opening import UNCOVER, hint, undoing
 from isoaudit.model import SEVERITIES
 
 
@@ -90,18 +93,25 @@ def proc_unmasked(host: Host, container: Container) -> Outcome:
         found.look(listed, "writable")
     if found.open:
         return _open(container, found.open)
-    proof = mounting(container)
-    if proof is not None:
+    way = undoing(container, UNCOVER)
+    if way is not None:
         return fail(
             "its masks stand, but it can mount a fresh procfs, which has none",
-            [proof],
-            basis=Basis.PROVEN,
+            way.evidence,
+            basis=way.basis,
             remediation="Take CAP_SYS_ADMIN away, or give it a user namespace of its own.",
+        )
+    link = around(host, container)
+    if link is not None:
+        return fail(
+            f"its masks stand, but /proc/1/root leads past them to the host's own /proc{unless(container)}",
+            [link],
+            severity=behind_profile("medium", container),
+            remediation="Give it a PID namespace of its own, or take CAP_SYS_PTRACE away.",
         )
     if found.undecided is not None:
         require(found.undecided)
-    hint = "; its CAP_SYS_ADMIN may mount a fresh procfs, which no probe tried" if may_mount(container) else ""
-    return passed(f"all that engines mask and this kernel has is masked{hint}")
+    return passed(f"all that engines mask and this kernel has is masked{hint(container, UNCOVER)}")
 
 
 def _open(container: Container, found: list[tuple[MaskedPath, Place, str]]) -> Outcome:

@@ -1,7 +1,9 @@
 """sysfs is mounted writable.
 
 ## What it detects
-A sysfs on a writable mount inside, and a process that may write root's files there.
+A sysfs on a writable mount inside, or on one that the container can remount: by CAP_SYS_ADMIN over the host and
+a seccomp filter that lets mount(2) through, which makes the filesystem itself writable; and a process that may
+write root's files there.
 
 ## Why it matters
 /sys is the machine's: a write there offlines CPUs, unbinds drivers, changes power states and memory and, where
@@ -27,6 +29,7 @@ from isoaudit import Container, Outcome, check, fail, passed, require
 from isoaudit.facts.masks import (
     SYSFS,
     KernelFile,
+    MountTree,
     behind_profile,
     below,
     mount_evidence,
@@ -37,6 +40,7 @@ from isoaudit.facts.masks import (
     writers,
 )
 from isoaudit.facts.mounts import within
+from isoaudit.facts.opening import REMOUNT, hint, undoing
 from isoaudit.facts.processes import named
 
 _ROOT = KernelFile(SYSFS, "/")
@@ -49,7 +53,7 @@ def sys_writable(container: Container) -> Outcome:
     tree = tree_of(require(container.mounts))
     standing = [place for place in (*places(tree, _ROOT), *below(tree, _ROOT)) if not place.mount.read_only]
     if not standing:
-        return passed("no sysfs is writable inside")
+        return _read_only(container, tree)
     evidence = mount_evidence(container, standing, "a read-only mount")
     paths = shown(standing)
     who = writers(container, sysctl=False)
@@ -65,4 +69,20 @@ def sys_writable(container: Container) -> Outcome:
         f"the host's devices and drivers can be changed at {paths} by {named(who)}{unless(container)}",
         evidence,
         severity=behind_profile("high", container),
+    )
+
+
+def _read_only(container: Container, tree: MountTree) -> Outcome:
+    there = (*places(tree, _ROOT), *below(tree, _ROOT))
+    way = undoing(container, REMOUNT) if there else None
+    if way is None:
+        return passed(f"no sysfs is writable inside{hint(container, REMOUNT) if there else ''}")
+    who = writers(container, sysctl=False)
+    if not who:
+        return passed("sysfs can be remounted writable, but no process inside acts as the host's uid 0")
+    return fail(
+        f"{shown(there)} is read-only, but {named(who)} can remount it writable",
+        [*mount_evidence(container, there, "read-only, and no way to remount it"), *way.evidence],
+        basis=way.basis,
+        remediation="Take CAP_SYS_ADMIN away, or give it a user namespace of its own.",
     )

@@ -2,8 +2,9 @@
 
 ## What it detects
 /proc/sys, or a part of it that no namespace divides, stands on a writable procfs inside, and a process has uid
-0 of the host. Capabilities do not matter there: uid 0 with none at all may write. A proof that the container
-can mount a fresh procfs counts as well.
+0 of the host. Capabilities do not matter there: uid 0 with none at all may write. That the container can mount
+a fresh procfs or take the read-only mount away counts as well: by the probe `mount`, or by CAP_SYS_ADMIN over
+the host under a seccomp filter that lets mount(2) or umount2(2) through.
 
 ## Why it matters
 Most of /proc/sys is one for the whole kernel: memory overcommit, panic on oops, limits on files and processes,
@@ -32,9 +33,7 @@ from isoaudit.facts.masks import (
     KernelFile,
     behind_profile,
     below,
-    may_mount,
     mount_evidence,
-    mounting,
     places,
     shown,
     tree_of,
@@ -42,6 +41,7 @@ from isoaudit.facts.masks import (
     writers,
 )
 from isoaudit.facts.mounts import within
+from isoaudit.facts.opening import UNCOVER, hint, undoing
 from isoaudit.facts.processes import named
 
 _SETTINGS = KernelFile(PROC, "/sys")
@@ -57,12 +57,9 @@ def sysctl_writable(container: Container) -> Outcome:
         for place in (*places(tree, _SETTINGS), *below(tree, _SETTINGS))
         if not place.mount.read_only and not any(within(place.mount.root, part) for part in _NAMESPACED)
     ]
-    proof = mounting(container)
-    if not standing and proof is None:
-        hint = (
-            "; its CAP_SYS_ADMIN may mount a fresh procfs, which no probe tried" if may_mount(container) else ""
-        )
-        return passed(f"no setting that is the whole kernel's is writable inside{hint}")
+    way = None if standing else undoing(container, UNCOVER)
+    if not standing and way is None:
+        return passed(f"no setting that is the whole kernel's is writable inside{hint(container, UNCOVER)}")
     evidence = mount_evidence(container, standing, "a read-only mount")
     who = writers(container, sysctl=True)
     if not who:
@@ -78,7 +75,7 @@ def sysctl_writable(container: Container) -> Outcome:
         )
     return fail(
         f"/proc/sys is read-only, but {named(who)} can mount a fresh procfs, where it is not",
-        [proof] if proof else [],
-        basis=Basis.PROVEN,
+        way.evidence if way else (),
+        basis=way.basis if way else Basis.OBSERVED,
         remediation="Take CAP_SYS_ADMIN away, or give it a user namespace of its own.",
     )

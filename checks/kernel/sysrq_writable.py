@@ -2,7 +2,8 @@
 
 ## What it detects
 /proc/sysrq-trigger stands on a writable procfs inside, and a process may write it: uid 0 of the host, or
-another with CAP_DAC_OVERRIDE. A proof that the container can mount a fresh procfs counts as well.
+another with CAP_DAC_OVERRIDE. That the container can mount a fresh procfs counts as well: by the probe `mount`,
+or by CAP_SYS_ADMIN over the host under a seccomp filter that lets mount(2) or umount2(2) through.
 
 ## Why it matters
 One byte reboots or crashes the host, kills every process, or makes all filesystems read-only. `kernel.sysrq`
@@ -30,12 +31,11 @@ from isoaudit.facts.masks import (
     PROC,
     KernelFile,
     behind_profile,
-    may_mount,
     mount_evidence,
-    opening,
     shown,
     unless,
 )
+from isoaudit.facts.opening import UNCOVER, hint, opening
 from isoaudit.facts.processes import named
 
 _TRIGGER = KernelFile(PROC, "/sysrq-trigger")
@@ -46,10 +46,7 @@ def sysrq_writable(host: Host, container: Container) -> Outcome:
     there = host.has("/proc/sysrq-trigger")
     way = opening(container, _TRIGGER)
     if not way.reachable:
-        hint = (
-            "; its CAP_SYS_ADMIN may mount a fresh procfs, which no probe tried" if may_mount(container) else ""
-        )
-        return passed(f"no writable mount inside shows /proc/sysrq-trigger{hint}")
+        return passed(f"no writable mount inside shows /proc/sysrq-trigger{hint(container, UNCOVER)}")
     if not require(there):
         return passed("this kernel has no SysRq")
     evidence = mount_evidence(container, way.places, "a read-only mount")
@@ -64,7 +61,7 @@ def sysrq_writable(host: Host, container: Container) -> Outcome:
         )
     return fail(
         f"/proc/sysrq-trigger is read-only, but {named(way.writers)} can mount a fresh procfs, where it is not",
-        [way.mounting] if way.mounting else [],
-        basis=Basis.PROVEN,
+        way.undoing.evidence if way.undoing else (),
+        basis=way.undoing.basis if way.undoing else Basis.OBSERVED,
         remediation="Take CAP_SYS_ADMIN away, or give it a user namespace of its own.",
     )

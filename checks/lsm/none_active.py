@@ -1,7 +1,8 @@
 """No security module confines containers.
 
 ## What it detects
-Neither AppArmor, SELinux, Smack nor TOMOYO is in `/sys/kernel/security/lsm`. Landlock, Yama, lockdown, BPF,
+Neither AppArmor, SELinux, Smack nor TOMOYO is in `/sys/kernel/security/lsm`, or SELinux alone is and is
+permissive (`/sys/fs/selinux/enforce` is 0). Landlock, Yama, lockdown, BPF,
 integrity and capability do not count: they do not confine a container by a policy of the host's.
 
 ## Why it matters
@@ -23,7 +24,7 @@ Machines whose only walls are meant to be virtual ones.
 - CIS Docker Benchmark 1.6.0, 5.2 and 5.3
 """
 
-from isoaudit import Evidence, Host, Outcome, check, fail, passed, require
+from isoaudit import Evidence, Host, Known, Outcome, check, fail, passed, require
 from isoaudit.facts.lsm import MAJOR
 
 
@@ -32,6 +33,13 @@ def none_active(host: Host) -> Outcome:
     active = require(host.lsms)
     evidence = [Evidence(host.lsms.source, ",".join(active), f"one of {', '.join(sorted(MAJOR))}")]
     major = [module for module in active if module in MAJOR]
+    if major == ["selinux"] and isinstance(host.selinux_enforcing, Known) and not host.selinux_enforcing.value:
+        evidence = [Evidence(host.selinux_enforcing.source, "0", "1")]
+        return fail(
+            "SELinux is permissive and forbids nothing, and no other security module confines containers",
+            evidence,
+            remediation="Let SELinux enforce: setenforce 1, and SELINUX=enforcing in /etc/selinux/config.",
+        )
     if major:
         return passed(f"{', '.join(major)} is active", evidence)
     return fail("no security module of it confines containers", evidence)

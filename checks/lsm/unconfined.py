@@ -1,10 +1,11 @@
 """Not confined by AppArmor, SELinux or Smack.
 
 ## What it detects
-The label of the first process (`/proc/PID/attr/current`) is one that the active security module does not
-confine: AppArmor's `unconfined` or a profile in that mode; an SELinux type such as `unconfined_t` or `spc_t`;
-Smack's floor label `_`. Where no such module is active on the host the question does not arise: see
-`lsm-none-active`.
+The label of a process (`/proc/PID/attr/current`, or `attr/apparmor/current` where modules are stacked) is one
+that the active security module does not confine: AppArmor's `unconfined` or a profile in that mode; an SELinux
+type such as `unconfined_t`, `spc_t` or `container_runtime_t`; Smack's floor label `_`. Where no such module is
+active on the host the question does not arise: see `lsm-none-active`. What a process forbids itself by Landlock
+cannot be seen from outside.
 
 ## Why it matters
 The security module is the wall behind the others. A profile forbids mounting, writing to /proc and /sys, and
@@ -28,7 +29,9 @@ Containers that manage the host and are trusted with it.
 """
 
 from isoaudit import Container, Evidence, Host, Known, Outcome, check, fail, not_applicable, passed, require
+from isoaudit.facts.confinement import having
 from isoaudit.facts.lsm import MAJOR, parse_label
+from isoaudit.facts.processes import named
 
 
 @check(severity="medium")
@@ -42,4 +45,11 @@ def unconfined(host: Host, container: Container) -> Outcome:
     evidence = [Evidence(container.lsm_label.source, raw, "a confining label")]
     if label.unconfined:
         return fail(f"{label.module} does not confine it: its label is {raw}", evidence)
+    free = having(container, lambda other: other.unconfined)
+    if free:
+        source = free[0].lsm_label
+        return fail(
+            f"{label.module} does not confine processes of it: {named(free)}",
+            [Evidence(source.source, require(source), f"{raw}, as the first process")],
+        )
     return passed(f"{label.module} labels it {raw}", evidence)

@@ -1,7 +1,8 @@
 """A writable cgroup filesystem.
 
 ## What it detects
-A cgroup hierarchy (v1 or v2) is mounted inside, and neither the mount nor the filesystem is read-only.
+A cgroup hierarchy (v1 or v2) is mounted inside, and neither the mount nor the filesystem is read-only, or
+CAP_SYS_ADMIN over the host and the seccomp filter let it be remounted.
 
 ## Why it matters
 Root inside can lift the container's own limits, and where the mount shows more than its own subtree those of
@@ -31,14 +32,16 @@ from __future__ import annotations
 from isoaudit import Container, Outcome, Severity, check, fail, passed, require
 from isoaudit.facts.confinement import maps_host_root, presumed
 from isoaudit.facts.hostpaths import mount_evidence
-from isoaudit.facts.mounts import writable
+from isoaudit.facts.mounts import reachable, writable
+from isoaudit.facts.opening import remounting
 
 
 @check(severity="high")
 def cgroupfs_writable(container: Container) -> Outcome:
-    found = writable(require(container.mounts), "cgroup", "cgroup2")
+    mounts = require(container.mounts)
+    found = writable(mounts, "cgroup", "cgroup2")
     if not found:
-        return passed("it has no writable cgroup filesystem")
+        return _read_only(container)
     whole = [mount for mount in found if mount.root == "/"]
     confined = not presumed(maps_host_root, container)
     first = (whole or found)[0]
@@ -48,4 +51,20 @@ def cgroupfs_writable(container: Container) -> Outcome:
         + (", as far as it was delegated to a user of its own user namespace" if confined else ""),
         mount_evidence(container, whole + [mount for mount in found if mount not in whole], "ro"),
         severity=Severity.LOW if confined else Severity.HIGH,
+    )
+
+
+def _read_only(container: Container) -> Outcome:
+    way = remounting(container)
+    found = (
+        [mount for mount in reachable(require(container.mounts)) if mount.fstype in ("cgroup", "cgroup2")]
+        if way
+        else []
+    )
+    if way is None or not found:
+        return passed("it has no writable cgroup filesystem")
+    return fail(
+        f"the cgroup {found[0].root} is read-only at {found[0].target}, but it can remount it writable",
+        [*mount_evidence(container, found, "read-only, and no way to remount it"), *way.evidence],
+        basis=way.basis,
     )

@@ -6,7 +6,8 @@ a directory that contains one: /etc, /root, /home, /boot, /usr and other program
 /var/log, cron's tables, engines' and the kubelet's state, folders of keys such as ~/.ssh. It goes by
 filesystem and path within it. Files that engines make for each container, named volumes, and world-readable
 files such as /etc/localtime (read-only) are left out; the host's root, engine sockets and single device nodes
-have checks of their own.
+have checks of their own. A read-only mount counts as writable where CAP_SYS_ADMIN over the host and the seccomp
+filter let it be remounted.
 
 ## Why it matters
 Writing there is a way to run code as root on the host. Reading gives password hashes, keys and tokens, or the
@@ -45,7 +46,7 @@ def host_sensitive(host: Host, container: Container) -> Outcome:
     more = f", and {len(mounts) - 1} more are mounted" if len(mounts) > 1 else ""
     return fail(
         f"the host's {worst.part.path} ({worst.tree.holds}) is mounted at {mount.target}, "
-        f"{'read-only' if mount.read_only else 'writable'}{more}",
+        f"{worst.part.access}{more}",
         mount_evidence(container, mounts.values(), "no such mount"),
         severity=worst.severity,
     )

@@ -1,7 +1,8 @@
 """A directory of the host's is mounted writable.
 
 ## What it detects
-A mount inside shows a file or directory that the host has in its own tree, and writes go through. Named
+A mount inside shows a file or directory that the host has in its own tree, and writes go through, or do once it
+is remounted, which CAP_SYS_ADMIN over the host and the seccomp filter may allow. Named
 volumes, engines' own files and the directories of mount-host-root and mount-host-sensitive are left out.
 
 ## Why it matters
@@ -35,15 +36,15 @@ def host_writable(host: Host, container: Container) -> Outcome:
     found = [
         part
         for part in view(host, container).parts
-        if not part.mount.read_only
-        and part.mount.id not in judged
-        and not is_judged_elsewhere(part, host, container)
+        if not part.read_only and part.mount.id not in judged and not is_judged_elsewhere(part, host, container)
     ]
     if not found:
         return passed("it has no other directory of the host's mounted writable")
+    first = min(found, key=lambda part: part.mount.read_only)
     more = f", and {len(found) - 1} more" if len(found) > 1 else ""
     return fail(
-        f"it can write the host's {found[0].path} at {found[0].mount.target}{more}",
+        f"it can write the host's {first.path} at {first.mount.target}"
+        f"{', once it has remounted it' if first.mount.read_only else ''}{more}",
         mount_evidence(container, [part.mount for part in found], "ro"),
         severity=for_user(Severity.MEDIUM, container),
     )

@@ -1,7 +1,8 @@
 """The root filesystem is writable.
 
 ## What it detects
-The mount of `/` inside is not read-only.
+The mount of `/` inside is not read-only, or CAP_SYS_ADMIN over the host and the seccomp filter let it be
+remounted.
 
 ## Why it matters
 Who breaks into the workload can change its programs and configuration and leave tools behind, and the container
@@ -27,6 +28,7 @@ from __future__ import annotations
 from isoaudit import Container, Outcome, check, fail, passed, require, unknown
 from isoaudit.facts.hostpaths import mount_evidence
 from isoaudit.facts.mounts import mount_at
+from isoaudit.facts.opening import remounting
 
 
 @check(severity="low")
@@ -38,5 +40,12 @@ def rootfs_writable(container: Container) -> Outcome:
         )
     evidence = mount_evidence(container, [root], "ro")
     if root.read_only:
+        way = remounting(container)
+        if way:
+            return fail(
+                "its root filesystem is read-only, but it can remount it writable",
+                [*evidence, *way.evidence],
+                basis=way.basis,
+            )
         return passed("its root filesystem is read-only", evidence)
     return fail("its root filesystem is writable", evidence)

@@ -4,7 +4,9 @@
 Nothing keeps a process of the container from clone(2) or unshare(2) with CLONE_NEWUSER. The probe
 `user-namespace-create` tries it in a twin. Without it: `user.max_user_namespaces` is 0, which binds everyone,
 root too; or `kernel.unprivileged_userns_clone` (Debian) is 0, which binds whoever has no CAP_SYS_ADMIN over
-the host; or a seccomp filter, whose content decides, is on every process.
+the host; or every process has a seccomp filter that refuses clone(2) and unshare(2) with that flag, and
+clone3(2), whose flags no filter sees, by the 64-bit and by the 32-bit entry. Where a filter could not be read,
+it is not known.
 
 ## Why it matters
 In a new user namespace any user has every capability over it, and so reaches kernel code that is otherwise
@@ -43,10 +45,12 @@ from isoaudit import (
     require,
     unknown,
 )
-from isoaudit.facts.confinement import matching
-from isoaudit.facts.processes import Reach, line_evidence, named, nearest
-from isoaudit.facts.status import SECCOMP_DISABLED, SECCOMP_FILTER
+from isoaudit.facts.calls import Call, letting, ways
+from isoaudit.facts.processes import Reach, named, nearest
 from isoaudit.kernel.capability import bit
+
+_CLONE_NEWUSER = 0x10000000
+_WAYS = ways(Call("unshare", ((0, _CLONE_NEWUSER),)), Call("clone", ((0, _CLONE_NEWUSER),)), "clone3")
 
 
 @check(severity="medium")
@@ -78,14 +82,13 @@ def user_creatable(host: Host, container: Container) -> Outcome:
 
 
 def _by_seccomp(host: Host, container: Container, most: Reading[str], probe: Unknown) -> Outcome:
-    free = matching(container, lambda status: require(status.seccomp) == SECCOMP_DISABLED)
-    if not free:
-        if matching(container, lambda status: require(status.seccomp) == SECCOMP_FILTER):
+    answers = letting(container, container.tasks, _WAYS)
+    if not answers.processes:
+        if answers.missing:
             return unknown(
-                f"its seccomp filter decides, and its content was not read; the probe: {probe.reason}",
-                container.status.source,
+                f"seccomp decides: {answers.missing.reason}; the probe: {probe.reason}", answers.missing.source
             )
-        return passed("seccomp's strict mode leaves its processes no such call")
+        return passed("its seccomp filter refuses new user namespaces", answers.evidence, basis=answers.basis)
     restrict = host.sysctl("kernel.apparmor_restrict_unprivileged_userns")
     if isinstance(restrict, Known) and restrict.value != "0":
         return unknown(
@@ -93,11 +96,9 @@ def _by_seccomp(host: Host, container: Container, most: Reading[str], probe: Unk
             restrict.source,
         )
     return fail(
-        f"no seccomp filter and no setting keeps it from creating user namespaces: {named(free)}",
-        [
-            line_evidence(free[0], "Seccomp:\t0", "Seccomp:\t2"),
-            Evidence(most.source, require(most), "0 where nobody needs them"),
-        ],
+        f"neither seccomp nor a setting keeps it from creating user namespaces: {named(answers.processes)}",
+        [*answers.evidence, Evidence(most.source, require(most), "0 where nobody needs them")],
+        basis=answers.basis,
     )
 
 

@@ -4,7 +4,8 @@
 The first process of the container is in the UTS namespace of the host's PID 1: the inode of
 `/proc/PID/ns/uts` is the same. Whether it can also set the name is told by the probe `hostname-set`, a
 sethostname(2) with an impossible length that is refused only after the permission was checked; without the
-probe by CAP_SYS_ADMIN in the initial user namespace.
+probe by CAP_SYS_ADMIN in the initial user namespace and a seccomp filter that lets sethostname(2) or
+setdomainname(2) through, which a filter that could not be read counts as.
 
 ## Why it matters
 It learns the host's name. With CAP_SYS_ADMIN it changes the host's and NIS domain name for everyone: logs,
@@ -27,9 +28,13 @@ Agents that report under the host's name and have no CAP_SYS_ADMIN.
 """
 
 from isoaudit import Basis, Container, Evidence, Host, Known, Outcome, check, fail, passed, require
-from isoaudit.facts.processes import Reach, named, nearest, set_evidence
+from isoaudit.facts.calls import ways
+from isoaudit.facts.grants import Grant, granted
+from isoaudit.facts.processes import Reach
 from isoaudit.kernel.capability import bit
 from isoaudit.model import FactMissing
+
+_NAMES = ways("sethostname", "setdomainname")
 
 
 @check(severity="low")
@@ -46,16 +51,15 @@ def uts_shared(host: Host, container: Container) -> Outcome:
             return fail(message, evidence, severity="high", basis=Basis.PROVEN)
         message = "it is in the host's UTS namespace and sees the host's name, but cannot set it"
         return fail(message, evidence, basis=Basis.PROVEN)
-    mask = bit("CAP_SYS_ADMIN")
     try:
-        holders = nearest(container, mask)
-    except FactMissing:  # the gap is certain without them
+        grant = granted(container, bit("CAP_SYS_ADMIN"), _NAMES, presume=True)
+    except FactMissing:  # the gap is certain without it
         return fail("it is in the host's UTS namespace; whether it can set the name is not known", evidence)
-    if holders is None or holders.reach is not Reach.HELD:
+    if not isinstance(grant, Grant) or grant.holders.reach is not Reach.HELD:
         return fail("it is in the host's UTS namespace and sees the host's name", evidence)
-    evidence.append(set_evidence(holders.processes[0], mask, "without CAP_SYS_ADMIN"))
     return fail(
-        f"it is in the host's UTS namespace and CAP_SYS_ADMIN lets it set the name: {named(holders.processes)}",
-        evidence,
+        f"it is in the host's UTS namespace and CAP_SYS_ADMIN lets it set the name: {grant.who}",
+        [*evidence, *grant.evidence],
         severity="high",
+        basis=grant.basis,
     )

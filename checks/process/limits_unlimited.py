@@ -28,7 +28,7 @@ Databases and proxies with very many connections.
 """
 
 from isoaudit import Container, Evidence, Known, Outcome, check, fail, passed, require, unknown
-from isoaudit.facts.cgroup import pids_count
+from isoaudit.facts.limits import pids_count
 
 PROCESSES = "Max processes"
 # The largest hard limit of each that still limits; None: any number does.

@@ -20,6 +20,8 @@ from markupsafe import Markup, escape
 
 from isoaudit.facts.units import binary, count
 from isoaudit.model import SEVERITIES, Basis, Verdict
+from isoaudit.render.picture import LEFT, RIGHT, WIDTH, picture, things
+from isoaudit.render.tones import tone
 from isoaudit.render.visible import HIDDEN
 from isoaudit.render.visible import visible as visible_text
 from isoaudit.resources import bundled
@@ -219,6 +221,15 @@ class Topic:
         return self.page.sections.get(heading, "") if self.page else ""
 
 
+class Way(NamedTuple):
+    """A way to the host, and all subjects that it leads out of."""
+
+    title: str
+    basis: str
+    steps: list[tuple[str, str]]  # text, and the anchor of the group of findings behind it
+    targets: list[Target]
+
+
 class Row(NamedTuple):
     """A finding in its subject's section."""
 
@@ -346,6 +357,24 @@ class _Index:
             topics.append(Topic(check, f"{kind}-{_slug(check)}", title, page, groups))
         return sorted(topics, key=lambda topic: (_rank(topic.severity), -len(topic.targets), topic.check))
 
+    def known(self, keys: Iterable[str]) -> list[Target]:
+        """The containers with these keys that are in this report: of one container, its neighbours are not."""
+        return [self.subjects[True, key].target for key in keys if (True, key) in self.subjects]
+
+    def ways(self, paths: Iterable[Mapping[str, Any]]) -> list[Way]:
+        """The escape paths, each way once with all that it leads out of."""
+        found: dict[tuple[str, ...], Way] = {}
+        for path in paths:
+            subject = path["subject"]
+            target = self.subjects[subject["kind"] != "host", subject["key"]].target
+            steps = [
+                (step["text"], self.by_fingerprint.get((subject["key"], step["finding"]), ""))
+                for step in path["steps"]
+            ]
+            key = path.get("title") or "", path["basis"], *(text for text, _ in steps)
+            found.setdefault(key, Way(key[0], path["basis"], steps, [])).targets.append(target)
+        return list(found.values())
+
     def places(self, targets: Sequence[Target]) -> Markup:
         """Subjects as links: all by name if few, as ranges of numbers if many."""
         containers = len(self.targets) - 1
@@ -392,21 +421,6 @@ def _slug(check: str) -> str:
     if slug == check:
         return slug
     return f"{slug}-{hashlib.blake2b(check.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()}"
-
-
-# A wall's word, how it stands for the reader: closed, weak (usually of low severity), open, or not known.
-_CLOSED = frozenset({"isolated", "limited", "filtered", "default", "set", "confined"})
-_OPEN = frozenset({"shared", "unlimited", "beyond-default", "unset", "unconfined"})
-_MINOR = frozenset({"namespace-time", "namespace-cgroup", "namespace-uts", "namespace-user"})
-
-
-def tone(wall: str, word: str) -> str:
-    """How a wall stands, as a class: "ok", "weak", "open" or "unseen"."""
-    if word in _CLOSED or (wall == "capabilities" and word == "none"):
-        return "ok"
-    if word in _OPEN or word == "none":
-        return "weak" if wall in _MINOR else "open"
-    return "unseen"
 
 
 class Column(NamedTuple):
@@ -501,7 +515,9 @@ def _plain(name: str, value: object) -> str:
 
 
 def _host_facts(host: Mapping[str, Any]) -> list[tuple[str, str]]:
-    names = [*(name for name in _HOST_LABELS if name in host), *(n for n in host if n not in _HOST_LABELS)]
+    # What is shared has a picture of its own.
+    others = [name for name in host if name not in _HOST_LABELS and name != "sharing"]
+    names = [*(name for name in _HOST_LABELS if name in host), *others]
     return [(_HOST_LABELS.get(name, name), _plain(name, host[name])) for name in names]
 
 
@@ -541,6 +557,7 @@ def render(report: Report, catalogue: Catalogue | None) -> Iterator[str]:
     style, style_hash = _asset("report.css")
     script, script_hash = _asset("report.js")
     columns = _columns(report.containers)
+    sharing = report.host.get("sharing") or []
     level, sentence = _verdict(index)
     stream = (
         environment()
@@ -552,7 +569,7 @@ def render(report: Report, catalogue: Catalogue | None) -> Iterator[str]:
             host=report.host,
             host_facts=_host_facts(report.host),
             summary=report.summary,
-            escape_paths=report.escape_paths,
+            ways=index.ways(report.escape_paths),
             catalogue=catalogue,
             index=index,
             kinds={kind: index.topics(kind) for kind in _GROUPED},
@@ -561,6 +578,9 @@ def render(report: Report, catalogue: Catalogue | None) -> Iterator[str]:
             areas=sorted({check.partition("-")[0] for check in index.checks}),
             full=index.full,
             columns=columns,
+            picture=picture(sharing),
+            shared=[(text, stands, index.known(keys)) for text, stands, keys in things(sharing)],
+            sides=(WIDTH, LEFT, RIGHT),
             spans=_spans(columns),
             level=level,
             sentence=sentence,

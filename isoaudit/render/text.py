@@ -11,6 +11,7 @@ from rich.text import Text
 
 from isoaudit.facts.units import binary, count
 from isoaudit.model import SEVERITIES, Verdict
+from isoaudit.render.tones import tone
 from isoaudit.render.visible import visible
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _STYLES = {
 _BASES = {"proven": ("●", "green"), "observed": ("○", ""), "inferred": ("◌", "dim")}
 _MOST_NAMES = 3
 _MOST_UNKNOWN = 12
+_MOST_ROWS = 20
 _LONGEST = 220  # characters of a message
 
 
@@ -73,7 +75,10 @@ def render(report: Report, *, width: int, color: bool, quiet: bool = False) -> s
     console.print(_heading(report))
     if not quiet and report.containers:
         console.print(_containers(report, findings))
+        _walls(console, report)
+        _sharing(console, report)
     _gaps(console, findings)
+    _ways(console, report)
     if not quiet:
         _unknowns(console, findings)
     _footer(console, report, findings, quiet=quiet)
@@ -136,6 +141,93 @@ def _containers(report: Report, findings: list[dict[str, Any]]) -> Table:
         table.add_row(Text(f"… and {len(shown) - 20} more", style="dim"))
     table.add_row("")
     return table
+
+
+# A column of the matrix by its wall: three letters each, so that eighteen walls fit a line.
+_LETTERS = {
+    "namespace-mnt": "mnt",
+    "namespace-pid": "pid",
+    "namespace-net": "net",
+    "namespace-ipc": "ipc",
+    "namespace-uts": "uts",
+    "namespace-cgroup": "cgr",
+    "namespace-user": "usr",
+    "namespace-time": "tim",
+    "limit-memory": "MEM",
+    "limit-cpu": "CPU",
+    "limit-pids": "PID",
+    "devices": "dev",
+    "capabilities": "cap",
+    "seccomp": "sec",
+    "no-new-privileges": "nnp",
+    "lsm": "lsm",
+    "mounts": "fs",
+    "network": "nw",
+}
+_MARKS = {"ok": ("■", "green"), "weak": ("◧", "yellow"), "open": ("□", "bold red"), "unseen": ("?", "magenta")}
+
+
+def _walls(console: Console, report: Report) -> None:
+    """The matrix of walls: a line a container, alike ones together."""
+    rows: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for container in report.containers:
+        if container["walls"]:
+            rows.setdefault(tuple(container["walls"].items()), []).append(container["key"])
+    if not rows:
+        return
+    known = {wall for row in rows for wall, _ in row}
+    walls = [wall for wall in _LETTERS if wall in known]
+    table = _table("WALLS", *(_LETTERS[wall] for wall in walls))
+    for column in table.columns:
+        column.header_style = "dim"
+    table.padding = (0, 1, 0, 0)
+    for row, keys in list(rows.items())[:_MOST_ROWS]:
+        words = dict(row)
+        marks = [_MARKS[tone(wall, words.get(wall, ""))] for wall in walls]
+        table.add_row(Text(_names(keys)), *(Text(mark, style=style) for mark, style in marks))
+    console.print(table)
+    if len(rows) > _MOST_ROWS:
+        _hint(console, f"… and {count(len(rows) - _MOST_ROWS, 'other combination')} of walls")
+    _hint(console, "■ stands  ◧ open, usually of low weight  □ open  ? not seen")
+    console.print()
+
+
+def _sharing(console: Console, report: Report) -> None:
+    """Which containers share a namespace with each other, or one of the grave ones with the host."""
+    lines = []
+    for one in report.host.get("sharing", ()):
+        kind = one["what"].removeprefix("namespace-")
+        if one["with_host"] and tone(one["what"], "shared") == "open":
+            lines.append(f"{_names(one['containers'])} with the host: its {kind} namespace")
+        elif not one["with_host"]:
+            lines.append(f"{_names(one['containers'])} with each other: a {kind} namespace")
+    if lines:
+        console.print(Text("Shared", style="bold"))
+        for line in lines[:_MOST_ROWS]:
+            console.print(Text(f"  {line}"))
+        console.print()
+
+
+def _ways(console: Console, report: Report) -> None:
+    """The ways out, step by step."""
+    if not report.escape_paths:
+        return
+    console.print(Text("Ways to the host", style="bold"))
+    ways: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for path in report.escape_paths:
+        steps = tuple(step["text"] for step in path["steps"])
+        ways.setdefault((path.get("title") or "", path["basis"], steps), []).append(path["subject"]["key"])
+    table = _table()
+    for column in ("basis", "who", "way"):
+        table.add_column(column, no_wrap=column == "basis", overflow="fold")
+    for (_, basis, steps), keys in list(ways.items())[:_MOST_ROWS]:
+        mark, style = _BASES[basis]
+        way = "; ".join(visible(step) for step in steps[:-1])
+        table.add_row(Text(mark, style=style), Text(_names(keys)), Text(f"{way} → {visible(steps[-1])}"))
+    console.print(table)
+    if len(ways) > _MOST_ROWS:
+        _hint(console, f"… and {count(len(ways) - _MOST_ROWS, 'other way')}")
+    console.print()
 
 
 def _group(findings: Iterable[dict[str, Any]]) -> list[_Gap]:

@@ -38,8 +38,8 @@ def test_case(case: Case, catalogue: Catalogue) -> None:
     check = catalogue.get(case.check)
     assert check is not None, f"no check is called {case.check}"
     peers = case.peers or peers_of([case.container])
-    judge = Judge(Catalogue((check,), ""), case.host, peers)
-    (finding,) = judge.host() if check.subject == "host" else judge.container(case.container)
+    judge = Judge(Catalogue((check,), ""), case.host, peers, behind=catalogue)
+    (finding,) = judge.host() if check.subject == "host" else judge.container(case.container).findings
     assert finding.outcome is case.outcome, finding
     if case.severity is not None:
         assert finding.severity is case.severity, finding

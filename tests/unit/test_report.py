@@ -101,6 +101,7 @@ def finding(**changes: object) -> Finding:
         remediation="",
         reproduce="",
         fingerprint="00",
+        weight=Severity.HIGH,
     )
     return fine._replace(**changes)  # type: ignore[arg-type]
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isoaudit.facts.cgroup import Cgroup, Hierarchy, Membership
+from isoaudit.audit import peers_of
+from isoaudit.facts.cgroup import Cgroup, Hierarchy, Membership, Owners
+from isoaudit.facts.idmap import IdRange
+from isoaudit.facts.peers import Peers
 from isoaudit.facts.rlimits import Rlimit
 from isoaudit.kernel.capability import OCI_DEFAULT, bit
 from isoaudit.model import Basis, Known, Severity, Verdict
@@ -20,9 +23,12 @@ from support.facts import (
     cgroup_v1,
     cgroup_v2,
     denied,
+    device_programs,
+    filters,
     known,
     make_container,
     make_host,
+    make_identity,
     make_mounts,
     make_status,
     namespaces,
@@ -51,6 +57,12 @@ def cgroup_at(path: str = CGROUP_PATH, *controllers: str, unified: str = "", **f
     return Known(Cgroup(tuple(memberships), settings, {}), SOURCE)
 
 
+FILTERED_ADMIN = make_status(
+    uids=(0, 0, 0, 0), cap_effective=bit("CAP_SYS_ADMIN"), cap_permitted=bit("CAP_SYS_ADMIN")
+)
+FILTERED_NICE = make_status(cap_effective=bit("CAP_SYS_NICE"), cap_permitted=bit("CAP_SYS_NICE"))
+
+
 def held(*capabilities: str, **changes: object) -> Container:
     """A container whose first process holds those capabilities besides the default ones, as root."""
     mask = OCI_DEFAULT | sum(bit(name) for name in capabilities)
@@ -58,6 +70,20 @@ def held(*capabilities: str, **changes: object) -> Container:
         uids=(0, 0, 0, 0), cap_effective=mask, cap_permitted=mask, cap_bounding=mask, seccomp=known(0)
     )
     return make_container(**{"status": status, **changes})
+
+
+def neighbour(key: str, **changes: object) -> Container:
+    """Another container, in the same cgroup unless told otherwise."""
+    identity = make_identity(key=key, pid=PID + 1, name=key, id="", pod=str(changes.pop("pod", "")))
+    return make_container(**{"identity": identity, "cgroup": cgroup_v2(), **changes})
+
+
+def owned(directory: int, limits: int, cgroup: Reading[Cgroup] | None = None) -> Reading[Cgroup]:
+    """A v2 cgroup, and whose it and its limits are."""
+    reading = cgroup or cgroup_v2()
+    assert isinstance(reading, Known)
+    owners = {key: Owners(directory, limits) for key in ("", "pids")}
+    return Known(reading.value._replace(owners=owners), reading.source)
 
 
 NO_CGROUP = make_container(cgroup=denied(SOURCE))
@@ -124,6 +150,39 @@ _LIMITS = (
             probes=answered("memory-limit", succeeded=True, answer="touched 256 MiB unhindered"),
         ),
         basis=Basis.PROVEN,
+    ),
+    Case(
+        "cgroup-memory-unlimited",
+        Verdict.FAIL,
+        "slowed down, and not stopped",
+        container=make_container(cgroup=cgroup_v2(memory__max="max", memory__high=str(256 << 20))),
+        says=("memory.high of 256 MiB",),
+    ),
+    Case(
+        "cgroup-memory-unlimited",
+        Verdict.FAIL,
+        "v1 that forgets the parent's limit",
+        container=make_container(
+            cgroup=cgroup_v1(
+                parent={"memory.limit_in_bytes": str(100 << 20)},
+                memory__limit_in_bytes=UNLIMITED,
+                memory__use_hierarchy=known("0", "/sys/fs/cgroup/memory/docker/memory.use_hierarchy"),
+            )
+        ),
+    ),
+    Case(
+        "cgroup-memory-unlimited",
+        Verdict.FAIL,
+        "threaded, with the controller on its domain",
+        container=make_container(
+            cgroup=cgroup_v2(
+                parent={"cgroup.controllers": BELOW, "cgroup.type": "domain threaded", "memory.max": "max"},
+                cgroup__controllers="cpu pids",
+                cgroup__type="threaded",
+                memory__max="max",
+            )
+        ),
+        says=("it can take all",),
     ),
     Case("cgroup-memory-unlimited", Verdict.PASS, "v1", says=("512 MiB",), basis=Basis.OBSERVED),
     Case(
@@ -258,6 +317,40 @@ _LIMITS = (
         basis=Basis.PROVEN,
         says=("does not hold",),
     ),
+    Case(
+        "cgroup-limit-ineffective",
+        Verdict.FAIL,
+        "a promise that the parent does not back",
+        container=make_container(
+            cgroup=cgroup_v2(parent={"memory.low": "0"}, memory__low=str(64 << 20), memory__min="0")
+        ),
+        severity=Severity.LOW,
+        says=("memory.low of 64 MiB is worth 0 B",),
+    ),
+    Case(
+        "cgroup-limit-ineffective",
+        Verdict.FAIL,
+        "a promise of more than there is",
+        container=make_container(cgroup=cgroup_v2(memory__min="max")),
+        severity=Severity.LOW,
+        says=("memory.min of all memory",),
+    ),
+    Case(
+        "cgroup-limit-ineffective",
+        Verdict.FAIL,
+        "a weight without a cost model",
+        container=make_container(cgroup=cgroup_v2(io__weight="default 50", io__cost__qos="")),
+        severity=Severity.LOW,
+        says=("io.weight of default 50",),
+    ),
+    Case(
+        "cgroup-limit-ineffective",
+        Verdict.PASS,
+        "a promise that the parent backs",
+        container=make_container(
+            cgroup=cgroup_v2(parent={"memory.low": "max"}, memory__low=str(64 << 20), memory__min="0")
+        ),
+    ),
     Case("cgroup-limit-ineffective", Verdict.PASS, "v1"),
     Case(
         "cgroup-limit-ineffective",
@@ -306,6 +399,13 @@ _CPU = (
         "cgroup-cpu-weight-default", Verdict.FAIL, "not enabled", container=NOT_ENABLED, says=("not enabled",)
     ),
     Case("cgroup-cpu-weight-default", Verdict.PASS, "v1", says=("512",)),
+    Case(
+        "cgroup-cpu-weight-default",
+        Verdict.PASS,
+        "on its scope, above the cgroup of systemd inside",
+        container=make_container(cgroup=cgroup_v2(parent={"cpu.weight": "40"}, cpu__weight="100")),
+        says=("40",),
+    ),
     Case(
         "cgroup-cpu-weight-default",
         Verdict.PASS,
@@ -363,6 +463,34 @@ _CPU = (
         "SCHED_DEADLINE remains",
         container=held("CAP_SYS_NICE", probes=answered("realtime-schedule", succeeded=False, answer="EPERM")),
         says=("SCHED_DEADLINE",),
+    ),
+    Case(
+        "cgroup-cpu-realtime-allowed",
+        Verdict.FAIL,
+        "CAP_SYS_NICE and a filter that was not read",
+        container=make_container(status=FILTERED_NICE, cgroup=cgroup_v2(), filters=denied("filter")),
+        says=("CAP_SYS_NICE",),
+    ),
+    Case(
+        "cgroup-cpu-realtime-allowed",
+        Verdict.PASS,
+        "CAP_SYS_NICE and a filter that forbids it",
+        container=make_container(
+            status=FILTERED_NICE,
+            cgroup=cgroup_v2(),
+            filters=filters(deny=("sched_setscheduler", "sched_setattr")),
+        ),
+    ),
+    Case(
+        "cgroup-cpu-realtime-allowed",
+        Verdict.PASS,
+        "a priority limit and a filter that forbids it",
+        container=make_container(
+            cgroup=cgroup_v2(),
+            rlimits=known({**RLIMITS, "Max realtime priority": Rlimit(0, 99)}),
+            filters=filters(deny=("sched_setscheduler", "sched_setattr")),
+        ),
+        says=("filter refuses",),
     ),
     Case("cgroup-cpu-realtime-allowed", Verdict.PASS, "v1"),
     Case(
@@ -574,6 +702,22 @@ _MEMORY = (
         says=("host's memory cgroup",),
     ),
     Case("cgroup-memory-kernel-uncounted", Verdict.FAIL, "no controller", container=NONE, says=("no cgroup",)),
+    Case(
+        "cgroup-memory-kernel-uncounted",
+        Verdict.FAIL,
+        "v2 booted with nokmem",
+        host=make_host(command_line=known("quiet cgroup.memory=nosocket,nokmem", "/proc/cmdline")),
+        container=make_container(cgroup=cgroup_v2()),
+        basis=Basis.OBSERVED,
+        says=("booted",),
+    ),
+    Case(
+        "cgroup-memory-kernel-uncounted",
+        Verdict.UNKNOWN,
+        "v2 with the command line unread",
+        host=make_host(command_line=denied("/proc/cmdline")),
+        container=make_container(cgroup=cgroup_v2()),
+    ),
     Case("cgroup-memory-kernel-uncounted", Verdict.PASS, "v1"),
     Case("cgroup-memory-kernel-uncounted", Verdict.PASS, "v2", container=make_container(cgroup=cgroup_v2())),
     Case("cgroup-memory-kernel-uncounted", Verdict.UNKNOWN, "unreadable", container=UNREADABLE_CONTROLLERS),
@@ -598,6 +742,23 @@ _OTHERS = (
         Verdict.FAIL,
         "v2",
         container=make_container(cgroup=cgroup_v2(io__max="254:0 rbps=max wbps=max riops=max wiops=max")),
+    ),
+    Case(
+        "cgroup-io-unlimited",
+        Verdict.FAIL,
+        "a weight that nothing enforces",
+        container=make_container(
+            cgroup=cgroup_v2(io__max="", io__weight="default 50", io__cost__qos="8:0 enable=0 ctrl=auto")
+        ),
+        says=("io.cost is on for no disk",),
+    ),
+    Case(
+        "cgroup-io-unlimited",
+        Verdict.PASS,
+        "a weight that the cost model enforces",
+        container=make_container(
+            cgroup=cgroup_v2(io__max="", io__weight="default 50", io__cost__qos="8:0 enable=1 ctrl=auto")
+        ),
     ),
     Case("cgroup-io-unlimited", Verdict.FAIL, "no controller", container=NONE, says=("io controller",)),
     Case("cgroup-io-unlimited", Verdict.PASS, "v1"),
@@ -641,7 +802,9 @@ _OTHERS = (
         "cgroup-devices-unrestricted",
         Verdict.FAIL,
         "v2 by a probe",
-        container=held(cgroup=cgroup_v2(), probes=answered("device-open", succeeded=True, answer="ENXIO")),
+        container=held(
+            cgroup=cgroup_v2(programs=denied()), probes=answered("device-open", succeeded=True, answer="ENXIO")
+        ),
         basis=Basis.PROVEN,
     ),
     Case("cgroup-devices-unrestricted", Verdict.FAIL, "no hierarchy at all", container=NONE),
@@ -658,16 +821,44 @@ _OTHERS = (
         Verdict.PASS,
         "v2 by a probe",
         container=make_container(
-            cgroup=cgroup_v2(), probes=answered("device-open", succeeded=False, answer="EPERM")
+            cgroup=cgroup_v2(programs=denied()), probes=answered("device-open", succeeded=False, answer="EPERM")
         ),
         basis=Basis.PROVEN,
     ),
     Case(
         "cgroup-devices-unrestricted",
         Verdict.UNKNOWN,
-        "v2 without a probe",
+        "v2, unreadable, without a probe",
+        container=make_container(cgroup=cgroup_v2(programs=denied())),
+        says=("run isoaudit as root",),
+    ),
+    Case(
+        "cgroup-devices-unrestricted",
+        Verdict.PASS,
+        "v2 with Docker's program",
         container=make_container(cgroup=cgroup_v2()),
-        says=("BPF",),
+        basis=Basis.OBSERVED,
+    ),
+    Case(
+        "cgroup-devices-unrestricted",
+        Verdict.FAIL,
+        "v2 with a program that allows everything",
+        container=held(cgroup=cgroup_v2(programs=device_programs("docker_privileged"))),
+        severity=Severity.CRITICAL,
+        basis=Basis.OBSERVED,
+    ),
+    Case(
+        "cgroup-devices-unrestricted",
+        Verdict.PASS,
+        "v2 with one of two programs that denies",
+        container=held(cgroup=cgroup_v2(programs=device_programs("docker_privileged", "crun"))),
+    ),
+    Case(
+        "cgroup-devices-unrestricted",
+        Verdict.FAIL,
+        "v2 without a program",
+        container=held(cgroup=cgroup_v2(programs=device_programs())),
+        severity=Severity.CRITICAL,
     ),
     Case(
         "cgroup-freezer-missing",
@@ -870,6 +1061,44 @@ _PLACES = (
         says=("for memory",),
     ),
     Case("cgroup-shared", Verdict.FAIL, "no hierarchy", container=NONE),
+    Case(
+        "cgroup-shared",
+        Verdict.FAIL,
+        "with another container",
+        container=make_container(identity=make_identity(id="", name=""), cgroup=cgroup_v2()),
+        peers=peers_of([neighbour("other")]),
+        severity=Severity.MEDIUM,
+        says=("in one cgroup with other",),
+    ),
+    Case(
+        "cgroup-shared",
+        Verdict.FAIL,
+        "with many",
+        container=make_container(identity=make_identity(id="", name=""), cgroup=cgroup_v2()),
+        peers=peers_of([neighbour(f"c{number}") for number in range(5)]),
+        says=("2 more containers",),
+    ),
+    Case(
+        "cgroup-shared",
+        Verdict.PASS,
+        "another is inside it",
+        container=make_container(identity=make_identity(id="0123"), cgroup=cgroup_v2()),
+        peers=peers_of([neighbour("inner")]),
+    ),
+    Case(
+        "cgroup-shared",
+        Verdict.PASS,
+        "its pod's",
+        container=make_container(identity=make_identity(id="", name="", pod="web"), cgroup=cgroup_v2()),
+        peers=peers_of([neighbour("side", pod="web")]),
+    ),
+    Case(
+        "cgroup-shared",
+        Verdict.PASS,
+        "another is elsewhere",
+        container=make_container(identity=make_identity(id="", name=""), cgroup=cgroup_v2()),
+        peers=peers_of([neighbour("other", cgroup=cgroup_v1()), neighbour("unread", cgroup=denied())]),
+    ),
     Case("cgroup-shared", Verdict.PASS, "v1"),
     Case("cgroup-shared", Verdict.PASS, "v2", container=make_container(cgroup=cgroup_v2())),
     Case("cgroup-shared", Verdict.UNKNOWN, "unreadable", container=NO_CGROUP),
@@ -924,6 +1153,65 @@ _PLACES = (
         container=held("CAP_SYS_ADMIN", probes=answered("mount", succeeded=True, answer="EINVAL")),
         basis=Basis.PROVEN,
     ),
+    Case(
+        "cgroup-writable",
+        Verdict.FAIL,
+        "given away with its limits",
+        container=make_container(
+            mounts=make_mounts(V2_RW.replace(b",nsdelegate", b"")),
+            namespaces=OWN_USER,
+            cgroup=owned(100000, 100000),
+            uid_map=known((IdRange(0, 100000, 65536),)),
+        ),
+        severity=Severity.HIGH,
+    ),
+    Case(
+        "cgroup-writable",
+        Verdict.FAIL,
+        "given away with its limits, which nsdelegate guards",
+        container=make_container(
+            mounts=make_mounts(V2_RW),
+            namespaces=namespaces(PID, **{**OWN_INODES, "user": 4026532999, "cgroup": 4026532998}),
+            cgroup=owned(100000, 100000),
+            uid_map=known((IdRange(0, 100000, 65536),)),
+        ),
+        severity=Severity.INFO,
+    ),
+    Case(
+        "cgroup-writable",
+        Verdict.FAIL,
+        "given away without its limits",
+        container=make_container(
+            mounts=make_mounts(V2_RW),
+            namespaces=OWN_USER,
+            cgroup=owned(100000, 0),
+            uid_map=known((IdRange(0, 100000, 65536),)),
+        ),
+        severity=Severity.INFO,
+        says=("as is meant",),
+    ),
+    Case(
+        "cgroup-writable",
+        Verdict.FAIL,
+        "root's, and no process is root",
+        container=make_container(mounts=make_mounts(V1_RW), cgroup=owned(0, 0)),
+        severity=Severity.LOW,
+    ),
+    Case(
+        "cgroup-writable",
+        Verdict.FAIL,
+        "root's, and a process is root",
+        container=held(mounts=make_mounts(V1_RW), cgroup=owned(0, 0)),
+        severity=Severity.HIGH,
+    ),
+    Case(
+        "cgroup-writable",
+        Verdict.FAIL,
+        "the whole hierarchy, and a process is root",
+        container=held(mounts=make_mounts(V1_ROOT_RW), cgroup=owned(1000, 1000)),
+        severity=Severity.HIGH,
+        says=("whole",),
+    ),
     Case("cgroup-writable", Verdict.PASS, "docker's default"),
     Case(
         "cgroup-writable",
@@ -932,7 +1220,37 @@ _PLACES = (
         container=held("CAP_SYS_ADMIN", probes=answered("mount", succeeded=False, answer="EPERM")),
         basis=Basis.PROVEN,
     ),
-    Case("cgroup-writable", Verdict.UNKNOWN, "CAP_SYS_ADMIN", container=held("CAP_SYS_ADMIN")),
+    Case(
+        "cgroup-writable",
+        Verdict.FAIL,
+        "a filter lets it mount one",
+        container=held(
+            "CAP_SYS_ADMIN", lsm_label=known("unconfined"), status=FILTERED_ADMIN, filters=filters()
+        ),
+        basis=Basis.OBSERVED,
+    ),
+    Case(
+        "cgroup-writable",
+        Verdict.PASS,
+        "a filter forbids to mount one",
+        container=held("CAP_SYS_ADMIN", status=FILTERED_ADMIN),
+        says=("filter refuses",),
+    ),
+    Case(
+        "cgroup-writable",
+        Verdict.UNKNOWN,
+        "AppArmor might refuse the mount",
+        container=held("CAP_SYS_ADMIN"),
+        says=("docker-default",),
+    ),
+    Case(
+        "cgroup-writable",
+        Verdict.UNKNOWN,
+        "a filter that was not read",
+        container=held(
+            "CAP_SYS_ADMIN", lsm_label=known("unconfined"), status=FILTERED_ADMIN, filters=denied("filter")
+        ),
+    ),
     Case("cgroup-writable", Verdict.UNKNOWN, "unreadable", container=make_container(mounts=denied())),
     Case(
         "cgroup-release-agent-writable",
@@ -948,6 +1266,32 @@ _PLACES = (
         "privileged",
         container=held("CAP_SYS_ADMIN", lsm_label=known("unconfined")),
         basis=Basis.OBSERVED,
+    ),
+    Case(
+        "cgroup-release-agent-writable",
+        Verdict.FAIL,
+        "read-only until it is remounted",
+        container=held(
+            "CAP_SYS_ADMIN",
+            lsm_label=known("unconfined"),
+            mounts=make_mounts(V1_ROOT_RO),
+            namespaces=OWN_CGROUP,
+        ),
+    ),
+    Case(
+        "cgroup-release-agent-writable",
+        Verdict.PASS,
+        "a filter forbids to mount one",
+        container=held("CAP_SYS_ADMIN", status=FILTERED_ADMIN),
+        says=("filter refuses",),
+    ),
+    Case(
+        "cgroup-release-agent-writable",
+        Verdict.UNKNOWN,
+        "a filter that was not read",
+        container=held(
+            "CAP_SYS_ADMIN", lsm_label=known("unconfined"), status=FILTERED_ADMIN, filters=denied("filter")
+        ),
     ),
     Case(
         "cgroup-release-agent-writable",
@@ -988,6 +1332,16 @@ _PLACES = (
     ),
 )
 
+
+def at(path: str, limit: int | None, above: int | None = None, key: str = "") -> Container:
+    """A container at a path on v2, with a memory limit there and perhaps one on the cgroup above."""
+    readings = [known("max" if limit is None else str(limit), f"/sys/fs/cgroup{path}/memory.max")]
+    if above is not None:
+        readings.append(known(str(above), f"/sys/fs/cgroup{path.rpartition('/')[0]}/memory.max"))
+    cgroup = Cgroup((Membership(0, (), path),), {"memory.max": tuple(readings)}, {})
+    return neighbour(key or path, cgroup=known(cgroup))
+
+
 _HOST = (
     Case(
         "cgroup-controller-missing",
@@ -1018,6 +1372,51 @@ _HOST = (
         host=make_host(hierarchies=known(()), controllers=known({"cpu": True})),
     ),
     Case("cgroup-controller-missing", Verdict.PASS, "hybrid"),
+    Case(
+        "cgroup-controller-missing",
+        Verdict.UNKNOWN,
+        "v2 does not tell",
+        host=make_host(
+            hierarchies=known((Hierarchy(2, (), "", "/sys/fs/cgroup", "EACCES: Permission denied"),))
+        ),
+        says=("EACCES",),
+    ),
+    Case(
+        "cgroup-memory-overcommitted",
+        Verdict.FAIL,
+        "more than there is",
+        peers=peers_of([at("/a", 16 * GIB), at("/b", 16 * GIB)]),
+        severity=Severity.INFO,
+        says=("32 GiB", "24 GiB"),
+    ),
+    Case(
+        "cgroup-memory-overcommitted",
+        Verdict.FAIL,
+        "one without a limit",
+        peers=peers_of([at("/a", GIB), at("/b", None)]),
+        says=("1 of 2", "/b"),
+    ),
+    Case(
+        "cgroup-memory-overcommitted",
+        Verdict.PASS,
+        "below one limit of all",
+        peers=peers_of([at("/all/a", 16 * GIB, above=20 * GIB), at("/all/b", 16 * GIB, above=20 * GIB)]),
+        says=("20 GiB",),
+    ),
+    Case(
+        "cgroup-memory-overcommitted",
+        Verdict.PASS,
+        "one cgroup of two",
+        peers=peers_of([at("/a", 16 * GIB, key="one"), at("/a", 16 * GIB, key="two")]),
+        says=("16 GiB",),
+    ),
+    Case("cgroup-memory-overcommitted", Verdict.NOT_APPLICABLE, "no container", peers=Peers(())),
+    Case(
+        "cgroup-memory-overcommitted",
+        Verdict.UNKNOWN,
+        "one unread",
+        peers=peers_of([at("/a", GIB), neighbour("unread", cgroup=denied())]),
+    ),
     Case("cgroup-controller-missing", Verdict.UNKNOWN, "unreadable", host=make_host(hierarchies=denied())),
     Case("cgroup-v1-in-use", Verdict.FAIL, "hybrid", severity=Severity.LOW, says=("hybrid",)),
     Case(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from isoaudit.facts.container import Container, Process
+from isoaudit.facts.devices import DeviceProgram
 from isoaudit.facts.idmap import IdRange
 from isoaudit.facts.status import Status
 from isoaudit.kernel.capability import mask
-from isoaudit.model import Basis, Severity, Verdict
+from isoaudit.model import Basis, Reading, Severity, Verdict, require
 from support.cases import Case
+from support.ebpf import EXIT, op
 from support.facts import (
     DEFAULT_NODES,
     DOCKER_DEVICES,
@@ -18,6 +20,7 @@ from support.facts import (
     cgroup_v1,
     cgroup_v2,
     denied,
+    device_programs,
     known,
     make_container,
     make_host,
@@ -25,6 +28,7 @@ from support.facts import (
     make_status,
     node,
 )
+from support.filters import program, stack
 
 ALL = "a *:* rwm"
 
@@ -47,6 +51,20 @@ def holding(*capabilities: str, uid: int = 0) -> Status:
 
 def rules(*added: str) -> Any:
     return cgroup_v1(devices__list="\n".join((DOCKER_DEVICES, *added)))
+
+
+UNREAD = denied("bpf(2) BPF_PROG_QUERY")
+
+
+def beside_another(name: str) -> Reading[tuple[DeviceProgram, ...]]:
+    """A captured program, and one that asks a map."""
+    odd = DeviceProgram(90, "", "odd", (op(0x85, immediate=1) + EXIT).hex(), "/")
+    return known((*require(device_programs(name)), odd))
+
+
+def filtered(deny: tuple[str, ...]) -> Container:
+    """Docker's container with CAP_MKNOD and a filter."""
+    return make_container(status=holding("CAP_MKNOD"), filters=known((stack(program(deny=deny)),)))
 
 
 # Check, a device of its kind, severity of the node alone.
@@ -95,9 +113,26 @@ CASES = (
             Case(
                 f"device-{kind}-exposed",
                 Verdict.UNKNOWN,
-                "a node, and a policy that no file shows",
-                container=having(letter, major, minor)._replace(cgroup=cgroup_v2()),
-                says=("BPF program",),
+                "a node, and programs that could not be read",
+                container=having(letter, major, minor)._replace(cgroup=cgroup_v2(programs=UNREAD)),
+                says=("run isoaudit as root",),
+            ),
+            Case(
+                f"device-{kind}-exposed",
+                Verdict.FAIL,
+                "a node, and a program that allows everything",
+                container=having(letter, major, minor)._replace(
+                    cgroup=cgroup_v2(programs=device_programs("crun_privileged"))
+                ),
+                severity=severity,
+            ),
+            Case(
+                f"device-{kind}-exposed",
+                Verdict.PASS,
+                "a node, and a program that forbids it",
+                container=having(letter, major, minor)._replace(
+                    cgroup=cgroup_v2(programs=device_programs("systemd_private_devices"))
+                ),
             ),
             Case(f"device-{kind}-exposed", Verdict.PASS, "default container without capabilities"),
         )
@@ -113,7 +148,7 @@ CASES = (
         "device-kvm-exposed",
         Verdict.PASS,
         "no node and no way to make one decide without the policy",
-        container=make_container(cgroup=cgroup_v2()),
+        container=make_container(cgroup=cgroup_v2(programs=UNREAD)),
     ),
     Case(
         "device-kvm-exposed",
@@ -248,10 +283,10 @@ CASES = (
     Case(
         "device-mknod-allowed",
         Verdict.FAIL,
-        "the probes made and opened a node, where no file shows the policy",
+        "the probes made and opened a node, where the policy could not be read",
         container=make_container(
             status=holding("CAP_MKNOD"),
-            cgroup=cgroup_v2(),
+            cgroup=cgroup_v2(programs=UNREAD),
             probes={
                 **answered("device-mknod", succeeded=True, answer="0"),
                 **answered("device-open", succeeded=True, answer="ENXIO"),
@@ -276,8 +311,85 @@ CASES = (
     Case(
         "device-mknod-allowed",
         Verdict.UNKNOWN,
-        "a policy that no file shows",
+        "programs that could not be read",
+        container=make_container(status=holding("CAP_MKNOD"), cgroup=cgroup_v2(programs=UNREAD)),
+    ),
+    Case(
+        "device-mknod-allowed",
+        Verdict.FAIL,
+        "Docker's program",
         container=make_container(status=holding("CAP_MKNOD"), cgroup=cgroup_v2()),
+        severity=Severity.LOW,
+    ),
+    Case(
+        "device-mknod-allowed",
+        Verdict.PASS,
+        "systemd's program",
+        container=make_container(
+            status=holding("CAP_MKNOD"), cgroup=cgroup_v2(programs=device_programs("systemd_private_devices"))
+        ),
+    ),
+    Case(
+        "device-mknod-allowed",
+        Verdict.PASS,
+        "a filter that refuses both calls",
+        container=filtered(deny=("mknod", "mknodat")),
+    ),
+    Case(
+        "device-mknod-allowed",
+        Verdict.FAIL,
+        "a filter that refuses one of them",
+        container=filtered(deny=("mknod",)),
+    ),
+    Case(
+        "device-kmsg-exposed",
+        Verdict.FAIL,
+        "a node that Docker's program lets be read",
+        container=having("c", 1, 11)._replace(
+            cgroup=cgroup_v2(programs=device_programs("docker_device_rules"))
+        ),
+        severity=Severity.LOW,
+    ),
+    Case(
+        "device-tun-exposed",
+        Verdict.FAIL,
+        "Docker's program with CAP_MKNOD",
+        container=make_container(status=holding("CAP_MKNOD"), cgroup=cgroup_v2()),
+        says=("c 10:200",),
+    ),
+    Case(
+        "device-tun-exposed",
+        Verdict.PASS,
+        "crun's program with CAP_MKNOD",
+        container=make_container(
+            status=holding("CAP_MKNOD"), cgroup=cgroup_v2(programs=device_programs("crun"))
+        ),
+    ),
+    Case(
+        "device-loop-exposed",
+        Verdict.FAIL,
+        "one rule of a program, found by the number that it names",
+        container=make_container(
+            status=holding("CAP_MKNOD"), cgroup=cgroup_v2(programs=device_programs("docker_device_rules"))
+        ),
+        says=("b 7:0",),
+    ),
+    Case(
+        "device-tun-exposed",
+        Verdict.UNKNOWN,
+        "one program known, which lets it be made, and one that is not understood",
+        container=make_container(
+            status=holding("CAP_MKNOD"), cgroup=cgroup_v2(programs=beside_another("docker"))
+        ),
+        says=("not understood", "a call"),
+    ),
+    Case(
+        "device-block-exposed",
+        Verdict.PASS,
+        "what one program denies, none that is not understood can allow",
+        container=make_container(
+            status=holding("CAP_MKNOD"), cgroup=cgroup_v2(programs=beside_another("docker"))
+        ),
     ),
     Case("device-mknod-allowed", Verdict.UNKNOWN, "unreadable", container=make_container(status=denied())),
     # Reading that acts.

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from isoaudit.facts.container import Process
+from isoaudit.facts.engines import Engine
 from isoaudit.facts.idmap import IdRange
 from isoaudit.facts.kernel import KernelRelease
+from isoaudit.facts.namespaces import INITIAL
 from isoaudit.facts.userland import ElfNotes, Userland
 from isoaudit.kernel.capability import OCI_DEFAULT, bit
 from isoaudit.model import Basis, Known, Severity, Unknown, Verdict
@@ -19,6 +21,7 @@ from support.facts import (
     answered,
     cgroup_v1,
     denied,
+    filters,
     known,
     make_container,
     make_host,
@@ -222,6 +225,12 @@ ADMIN = make_status(
     cap_permitted=OCI_DEFAULT | bit("CAP_SYS_ADMIN"),
 )
 MOUNTED = answered("mount", succeeded=True, call="fsopen(proc)", answer="a file descriptor")
+NOT_MOUNTED = answered("mount", succeeded=False, call="fsopen(proc)", answer="EPERM")
+NEIGHBOUR = Process(
+    4300,
+    known(ADMIN._replace(seccomp=known(0)), "/proc/4300/status"),
+    known(INITIAL["user"], "/proc/4300/ns/user"),
+)
 UNCONFINED = known("unconfined", f"/proc/{PID}/attr/current")
 # As `--privileged` and `systempaths=unconfined` leave it: nothing lies over /proc.
 BARE = (
@@ -306,11 +315,47 @@ def written(check: str, says: str, host: object = None) -> tuple[Case, ...]:
         Case(check, PASS, "masked for root", host=base, container=make_container(status=ROOT)),
         Case(
             check,
-            PASS,
-            "may mount but nothing tried",
+            FAIL,
+            "CAP_SYS_ADMIN and a filter that lets it mount",
             host=base,
-            container=make_container(status=ADMIN),
-            says=("no probe tried",),
+            container=make_container(status=ADMIN, filters=filters(), lsm_label=UNCONFINED),
+            basis=Basis.OBSERVED,
+            says=("fresh",),
+        ),
+        Case(
+            check,
+            FAIL,
+            "a neighbour that the refused twin does not stand for",
+            host=base,
+            container=make_container(
+                processes=(Process(PID, known(make_status())), NEIGHBOUR),
+                filters=filters(pids=(PID,)),
+                lsm_label=UNCONFINED,
+                probes=NOT_MOUNTED,
+            ),
+        ),
+        Case(check, PASS, "its filter forbids mounts", host=base, container=make_container(status=ADMIN)),
+        Case(
+            check,
+            PASS,
+            "proven not to mount",
+            host=base,
+            container=make_container(status=ADMIN, filters=filters(), lsm_label=UNCONFINED, probes=NOT_MOUNTED),
+        ),
+        Case(
+            check,
+            PASS,
+            "a profile may forbid mounts",
+            host=base,
+            container=make_container(status=ADMIN, filters=filters()),
+            says=("unless its profile docker-default",),
+        ),
+        Case(
+            check,
+            UNKNOWN,
+            "CAP_SYS_ADMIN and a filter that was not read",
+            host=base,
+            container=make_container(status=ADMIN, filters=denied("filter"), lsm_label=UNCONFINED),
         ),
         Case(
             check,
@@ -491,6 +536,34 @@ OPENINGS = (
         ),
         severity=Severity.LOW,
     ),
+    Case(
+        "kernel-sys-writable",
+        FAIL,
+        "read-only until it remounts it",
+        container=make_container(status=ADMIN, filters=filters(), lsm_label=UNCONFINED),
+        severity=Severity.HIGH,
+        says=("/sys is read-only", "remount"),
+    ),
+    Case(
+        "kernel-sys-writable",
+        PASS,
+        "remountable, but not by the host's root",
+        container=make_container(
+            status=ADMIN._replace(
+                uids=(1000,) * 4, cap_effective=bit("CAP_SYS_ADMIN"), cap_permitted=bit("CAP_SYS_ADMIN")
+            ),
+            filters=filters(),
+            lsm_label=UNCONFINED,
+        ),
+        says=("host's uid 0",),
+    ),
+    Case(
+        "kernel-sys-writable",
+        PASS,
+        "a profile may forbid to remount it",
+        container=make_container(status=ADMIN, filters=filters()),
+        says=("unless its profile",),
+    ),
     Case("kernel-sys-writable", PASS, "read-only", container=make_container(status=ROOT)),
     Case(
         "kernel-sys-writable",
@@ -547,7 +620,24 @@ OPENINGS = (
         severity=Severity.MEDIUM,
     ),
     Case("kernel-proc-unmasked", PASS, "masked"),
-    Case("kernel-proc-unmasked", PASS, "may mount", container=make_container(status=ADMIN), says=("no probe",)),
+    Case(
+        "kernel-proc-unmasked",
+        FAIL,
+        "CAP_SYS_ADMIN and a filter that lets it unmount",
+        container=make_container(
+            status=ADMIN, filters=filters(allow=("read", "umount2")), lsm_label=UNCONFINED
+        ),
+        basis=Basis.OBSERVED,
+        severity=Severity.MEDIUM,
+    ),
+    Case("kernel-proc-unmasked", PASS, "its filter forbids mounts", container=make_container(status=ADMIN)),
+    Case(
+        "kernel-proc-unmasked",
+        PASS,
+        "a profile may forbid mounts",
+        container=make_container(status=ADMIN, filters=filters()),
+        says=("unless its profile",),
+    ),
     Case(
         "kernel-proc-unmasked",
         UNKNOWN,
@@ -691,6 +781,9 @@ NO_USERNS_SETTINGS = frozenset(
         "kernel.apparmor_restrict_unprivileged_userns",
     }
 )
+ROOTLESS = Engine(
+    "podman", 900, known(1000), known(4026532700), {}, "", known({}, "none"), known((), "/proc/900/net/tcp")
+)
 MAINLINE = NO_USERNS_SETTINGS - {"user.max_user_namespaces"}
 
 HOST_ROWS = (
@@ -721,6 +814,10 @@ HOST_ROWS = (
         host=make_host(**setting("kernel.perf_event_paranoid", "1")),
         severity=Severity.LOW,
     ),
+    *row("kernel-tiocsti-allowed", "dev.tty.legacy_tiocsti", ("1",), ("0",)),
+    without("kernel-tiocsti-allowed", "dev.tty.legacy_tiocsti", FAIL),
+    *row("kernel-line-disciplines-loadable", "dev.tty.ldisc_autoload", ("1",), ("0",)),
+    without("kernel-line-disciplines-loadable", "dev.tty.ldisc_autoload", FAIL),
     *row("kernel-sysrq-enabled", "kernel.sysrq", ("1", "438", "176", "4"), ("0", "16")),
     without("kernel-sysrq-enabled", "kernel.sysrq", PASS),
     *row("kernel-io-uring-enabled", "kernel.io_uring_disabled", ("0",), ("1", "2")),
@@ -792,6 +889,20 @@ HOST_ROWS = (
         ),
     ),
     Case("kernel-userns-unrestricted", PASS, "none allowed"),
+    Case(
+        "kernel-userns-unrestricted",
+        PASS,
+        "none allowed, which stops a rootless engine",
+        host=make_host(engines=known((ROOTLESS,), "/proc")),
+        says=("which rootless podman (900) needs",),
+    ),
+    Case(
+        "kernel-userns-unrestricted",
+        FAIL,
+        "a rootless engine needs them",
+        host=make_host(sysctls=USERNS_SETTINGS, absent_sysctls=MAINLINE, engines=known((ROOTLESS,), "/proc")),
+        says=("which rootless podman (900) needs",),
+    ),
     Case(
         "kernel-userns-unrestricted",
         PASS,

@@ -19,6 +19,7 @@ from support.facts import (
     OWN_INODES,
     PID,
     denied,
+    filters,
     known,
     make_container,
     make_host,
@@ -66,7 +67,85 @@ _UNKNOWN = (
     "mount-rootfs-writable",
 )
 
+ADMIN = make_status(uids=(0, 0, 0, 0), cap_effective=mask("CAP_SYS_ADMIN"), cap_permitted=mask("CAP_SYS_ADMIN"))
+# What lets a container undo a read-only mount: no filter that forbids it, and no profile that might.
+REMOUNTING: dict[str, Any] = {"status": ADMIN, "filters": filters(), "lsm_label": known("unconfined")}
+READ_ONLY_ROOT = make_mounts(base=MOUNTINFO.replace(b"/ / rw,relatime", b"/ / ro,relatime", 1))
+REMOUNTED = (
+    Case(
+        "mount-host-root",
+        Verdict.FAIL,
+        "read-only until it is remounted",
+        container=with_mount(bind("/", "/h", "ro,relatime"), **REMOUNTING),
+        severity=Severity.CRITICAL,
+        says=("read-only, but it can remount it",),
+    ),
+    Case(
+        "mount-host-root",
+        Verdict.FAIL,
+        "read-only, and a profile might forbid to remount it",
+        container=with_mount(
+            bind("/", "/h", "ro,relatime"), **{**REMOUNTING, "lsm_label": known("docker-default (enforce)")}
+        ),
+        severity=Severity.HIGH,
+    ),
+    Case(
+        "mount-host-root",
+        Verdict.FAIL,
+        "read-only, and a filter forbids to remount it",
+        container=with_mount(
+            bind("/", "/h", "ro,relatime"), **{**REMOUNTING, "filters": filters(deny=("mount", "fspick"))}
+        ),
+        severity=Severity.HIGH,
+    ),
+    Case(
+        "mount-host-sensitive",
+        Verdict.FAIL,
+        "read-only until it is remounted",
+        container=with_mount(bind("/usr", "/x", "ro,relatime"), **REMOUNTING),
+        severity=Severity.HIGH,
+        says=("it can remount it writable",),
+    ),
+    Case(
+        "mount-host-writable",
+        Verdict.FAIL,
+        "read-only until it is remounted",
+        container=with_mount(bind("/srv", "/x", "ro"), **REMOUNTING),
+        severity=Severity.MEDIUM,
+        says=("/srv at /x, once it has remounted it",),
+    ),
+    Case(
+        "mount-sysfs-writable",
+        Verdict.FAIL,
+        "read-only until it is remounted",
+        container=make_container(**REMOUNTING),
+        severity=Severity.HIGH,
+        says=("/sys, but",),
+    ),
+    Case(
+        "mount-cgroupfs-writable",
+        Verdict.FAIL,
+        "read-only until it is remounted",
+        container=make_container(**REMOUNTING),
+        says=("/sys/fs/cgroup/memory, but",),
+    ),
+    Case(
+        "mount-rootfs-writable",
+        Verdict.FAIL,
+        "read-only until it is remounted",
+        container=make_container(**REMOUNTING, mounts=READ_ONLY_ROOT),
+        severity=Severity.LOW,
+    ),
+    Case(
+        "mount-rootfs-writable",
+        Verdict.PASS,
+        "read-only, and the filter that decides was not read",
+        container=make_container(**{**REMOUNTING, "filters": denied("filter")}, mounts=READ_ONLY_ROOT),
+    ),
+)
+
 CASES = (
+    *REMOUNTED,
     *(
         Case(check, Verdict.UNKNOWN, "unreadable", container=make_container(mounts=denied()))
         for check in _UNKNOWN
@@ -322,6 +401,7 @@ CASES = (
         "a slave",
         host=with_host(b"41 27 8:1 / /mnt rw shared:7 - ext4 /dev/sda rw"),
         container=with_mount(b"130 100 8:1 / /m rw master:7 - ext4 /dev/sda rw"),
+        says=("only receives", "/m"),
     ),
     Case(
         "mount-propagation-shared",
@@ -403,9 +483,7 @@ CASES = (
         "mount-rootfs-writable",
         Verdict.PASS,
         "read-only",
-        container=make_container(
-            mounts=make_mounts(base=MOUNTINFO.replace(b"/ / rw,relatime", b"/ / ro,relatime", 1))
-        ),
+        container=make_container(mounts=READ_ONLY_ROOT),
     ),
     Case(
         "mount-rootfs-writable",

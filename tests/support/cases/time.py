@@ -17,12 +17,14 @@ from support.facts import (
     cgroup_v1,
     cgroup_v2,
     denied,
+    filters,
     make_container,
     make_host,
     make_status,
     namespaces,
     node,
 )
+from support.filters import program, stack
 
 FAIL, PASS, UNKNOWN, NOT_APPLICABLE = Verdict.FAIL, Verdict.PASS, Verdict.UNKNOWN, Verdict.NOT_APPLICABLE
 TIME = mask("CAP_SYS_TIME")
@@ -39,6 +41,7 @@ INTRUDER = Process(
 )
 BROWSER = INTRUDER._replace(user_namespace=Known(4026532950, "/proc/4300/ns/user"))
 FIRST = make_container().processes[0]
+NATIVE = ("settimeofday", "clock_settime", "adjtimex", "clock_adjtime")
 
 SETTABLE = "time-clock-settable"
 SETTABLE_CASES = (
@@ -57,10 +60,51 @@ SETTABLE_CASES = (
         SETTABLE,
         FAIL,
         "capability and an unread filter",
-        container=make_container(status=HELD),
+        container=make_container(status=HELD, filters=denied("filter")),
         severity=Severity.CRITICAL,
         basis=Basis.OBSERVED,
-        says=("filter was not read", "4242 (app)"),
+        says=("was not read", "4242 (app)"),
+    ),
+    Case(
+        SETTABLE,
+        FAIL,
+        "Docker's filter lets adjtimex through",
+        container=make_container(status=HELD),
+        severity=Severity.CRITICAL,
+        says=("lets it set the clock for the host and all: 4242 (app)",),
+    ),
+    Case(
+        SETTABLE,
+        FAIL,
+        "by the 32-bit entry only",
+        container=make_container(
+            status=HELD, filters=Known((stack(program(deny=NATIVE, pinned=False)),), "filter")
+        ),
+    ),
+    Case(
+        SETTABLE,
+        PASS,
+        "a filter forbids every call",
+        container=make_container(status=HELD, filters=filters(deny=NATIVE)),
+        says=("refuses settimeofday", "4242 (app)"),
+    ),
+    Case(
+        SETTABLE,
+        PASS,
+        "a filter forbids every call to a neighbour",
+        container=make_container(
+            processes=(FIRST, INTRUDER._replace(status=Known(HELD, "/proc/4300/status"))),
+            filters=filters(deny=NATIVE, pids=(PID, 4300)),
+            probes=REFUSED,
+        ),
+        basis=Basis.PROVEN,
+    ),
+    Case(
+        SETTABLE,
+        FAIL,
+        "as a runtime's state file has the filter",
+        container=make_container(status=HELD, filters=Known((stack(program(), inferred=True),), "state.json")),
+        basis=Basis.INFERRED,
     ),
     Case(
         SETTABLE,
@@ -158,7 +202,13 @@ RTC_CASES = (
     Case(
         RTC,
         UNKNOWN,
-        "a node under a v2 policy",
+        "a node under a v2 policy that could not be read",
+        container=make_container(devices=Known((CLOCK,), "d"), cgroup=cgroup_v2(programs=denied())),
+    ),
+    Case(
+        RTC,
+        PASS,
+        "a node that Docker's program forbids",
         container=make_container(devices=Known((CLOCK,), "d"), cgroup=cgroup_v2()),
     ),
     Case(RTC, UNKNOWN, "majors unreadable", host=make_host(device_names=denied("/proc/devices"))),

@@ -34,7 +34,7 @@ from support.reports import (
 
 from isoaudit.model import Outcome, Severity
 from isoaudit.registry import Catalogue, Check, parse_page
-from isoaudit.render import html
+from isoaudit.render import html, tones
 from isoaudit.render.visible import visible as plainly_visible
 from isoaudit.report import Report
 from isoaudit.resources import data
@@ -407,6 +407,30 @@ def test_escape_path_leads_to_its_gaps() -> None:
     assert "block device of the host was opened" in page[page.index(f'id="{anchor}"') :][:900]
 
 
+def test_a_way_out_of_many_containers_is_drawn_once() -> None:
+    report = sample()
+    (path,) = report["escape_paths"]
+    report["escape_paths"] = [
+        {**path, "subject": {"kind": "container", "key": each["key"]}} for each in report["containers"]
+    ]
+    paths = section(draw(report), "paths")
+    assert paths.count("<article") == 1
+    for each in report["containers"]:
+        assert f">{each['key']}</a>" in paths
+
+
+def test_what_is_shared_is_drawn_and_told() -> None:
+    report = sample()
+    keys = [each["key"] for each in report["containers"]][:2]
+    report["host"]["sharing"] = [{"what": "namespace-net", "with_host": True, "containers": keys}]
+    shared = section(draw(report), "sharing")
+    assert shared.count("<path") == 1, "alike containers stand together"
+    assert "the host&#39;s net namespace" in shared
+    for key in keys:
+        assert f">{key}</a>" in shared
+    assert 'id="sharing"' not in draw(sample())
+
+
 def test_walls_are_words_and_never_colour_alone() -> None:
     walls = section(draw(sample()), "walls")
     assert '<td class="open">unlimited</td>' in walls
@@ -426,7 +450,7 @@ def test_walls_are_words_and_never_colour_alone() -> None:
     ],
 )
 def test_tone(wall: str, word: str, tone: str) -> None:
-    assert html.tone(wall, word) == tone
+    assert tones.tone(wall, word) == tone
 
 
 def test_scope_says_what_weakens_the_report() -> None:

@@ -1,17 +1,18 @@
 # Everything that a newcomer needs: `make audit` and `make test`. Nothing is installed outside of .venv but
-# what the live tests need of Debian's packages (see tests/live/setup.sh), and that only as root.
+# what the live and vm tests need of Debian's packages (tests/live/setup.sh, tests/vm/setup.sh), only as root.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: audit test unit live lint bench clean
+.PHONY: audit test unit live vm lint bench clean
 
 audit: $(VENV)/.installed
 	$(BIN)/isoaudit scan --host -f text,html,json -o .
 
 test: $(VENV)/.tested
 	bash tests/live/setup.sh
+	bash tests/vm/setup.sh
 	$(BIN)/pytest
 
 unit: $(VENV)/.tested
@@ -20,6 +21,10 @@ unit: $(VENV)/.tested
 live: $(VENV)/.tested
 	bash tests/live/setup.sh
 	$(BIN)/pytest -m live
+
+vm: $(VENV)/.tested
+	bash tests/vm/setup.sh
+	$(BIN)/pytest -m vm
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .

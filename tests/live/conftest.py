@@ -6,12 +6,15 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from support.live import Docker, Process, Start, missing, need
+from support.runtimes import IMAGE, CannotRunError, image_archive, wrapped
+from support.stage import Runtime
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,11 +46,28 @@ def busybox_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def image(busybox_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of an image of it."""
+    return image_archive(
+        busybox_root, tmp_path_factory.mktemp("image") / "bb.tar", IMAGE, "localhost/pause:latest"
+    )
+
+
+@pytest.fixture(scope="module")
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can reach, which pytest's own are not; short enough for sockets in it."""
+    folder = Path(tempfile.mkdtemp(prefix="isos-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
 def docker(tmp_path_factory: pytest.TempPathFactory, busybox_root: Path) -> Iterator[Docker]:
     """A running daemon with the image `bb`."""
     need("dockerd", "docker", "runc")
     folder = tmp_path_factory.mktemp("docker")
-    engine = Docker(folder)
+    engine = Docker(folder, f"--add-runtime=crun-here={wrapped(folder, 'crun')}")
     try:
         if not engine.wait():
             missing(f"dockerd does not start here: {(folder / 'log').read_text()[-300:]}")
@@ -80,6 +100,28 @@ def container(docker: Docker) -> Iterator[Start]:
     yield start
     if started:
         docker("rm", "-f", *started)
+
+
+R = TypeVar("R", bound=Runtime)
+
+
+@pytest.fixture
+def runtime() -> Iterator[Callable[[Callable[[], R]], R]]:
+    """Makes a runtime that is stopped after one test; where it cannot run, the test is skipped."""
+    made: list[Runtime] = []
+
+    def make(maker: Callable[[], R]) -> R:
+        try:
+            one = maker()
+        except CannotRunError as error:
+            missing(str(error))
+            raise
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        one.stop()
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 # Only as root on a system with apt-get; elsewhere the tests that lack something are skipped and say so.
 set -euo pipefail
 
-packages=(docker.io runc busybox-static bubblewrap util-linux chromium)
-commands=(dockerd runc busybox bwrap unshare chromium)
+packages=(docker.io runc busybox-static bubblewrap util-linux chromium
+  crun podman containerd containernetworking-plugins lxc uidmap systemd-container firejail iproute2)
+commands=(dockerd runc busybox bwrap unshare chromium
+  crun podman containerd /usr/lib/cni/bridge lxc-start newuidmap systemd-nspawn firejail ip)
 
 missing=()
 for index in "${!commands[@]}"; do

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,14 +69,22 @@ def isoaudit(*arguments: str, timeout: float = 120, **options: Any) -> Run:
 
 
 class Docker:
-    """A Docker daemon of our own: private data, no bridge, no firewall rules, no registry."""
+    """A Docker daemon of our own: private data, no bridge, no firewall rules, no registry.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: for its state.
+        options: of dockerd's, more than these.
+        namespace: of `ip netns`, for its network; ours when empty.
+        path: where it finds its commands before all others.
+    """
+
+    def __init__(self, folder: Path, *options: str, namespace: str = "", path: str = "") -> None:
         self.folder = folder
         self.socket = f"unix://{folder}/docker.sock"
         self.log = (folder / "log").open("wb")
         self.daemon = subprocess.Popen(
             [
+                *(("nsenter", f"--net=/run/netns/{namespace}") if namespace else ()),
                 "dockerd",
                 f"--data-root={folder}/root",
                 f"--exec-root={folder}/exec",
@@ -84,11 +93,12 @@ class Docker:
                 "--bridge=none",
                 "--iptables=false",
                 "--ip6tables=false",
+                *options,
             ],
             stdout=self.log,
             stderr=self.log,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"},
+            env={**os.environ, "PATH": f"{path or '/usr/sbin'}:{os.environ['PATH']}:/usr/sbin:/sbin"},
         )
 
     def __call__(self, *arguments: str) -> str:
@@ -160,6 +170,7 @@ class Process:
 
     def stop(self) -> None:
         for pid in [*self._below(self.pid)]:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # the first one's end may have ended the others
+                os.kill(pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait()

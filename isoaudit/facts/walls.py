@@ -40,6 +40,7 @@ def walls(host: Host, container: Container) -> dict[str, str]:
     found["no-new-privileges"] = _no_new_privileges(container)
     found["lsm"] = _lsm(container)
     found["mounts"] = _mounts(host, container)
+    found["network"] = _network(host, container)
     return found
 
 
@@ -84,6 +85,15 @@ def _no_new_privileges(container: Container) -> str:
     if isinstance(status, Known) and isinstance(status.value.no_new_privs, Known):
         return "set" if status.value.no_new_privs.value else "unset"
     return _UNKNOWN
+
+
+def _network(host: Host, container: Container) -> str:
+    """Whether anything leads out of its network namespace: with nothing it is isolated, with a link connected."""
+    if same(host.namespaces.net, container.namespaces.net) or missing_type(container.namespaces.net):
+        return "shared"
+    if not isinstance(container.network, Known):
+        return _UNKNOWN
+    return "connected" if container.network.value.interfaces else "isolated"
 
 
 def _mounts(host: Host, container: Container) -> str:

@@ -16,7 +16,7 @@ def tone(wall: str, word: str) -> str:
     """
     if word in _CLOSED or (wall == "capabilities" and word == "none"):
         return "ok"
-    if word == "read-only":
+    if word in ("read-only", "connected"):
         return "weak"
     if word in _OPEN or word == "none":
         return "weak" if wall in _MINOR else "open"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.collect.containers import ContainerReader, Named, identify, lsm_label
@@ -19,12 +19,13 @@ from isoaudit.collect.quotas import read_owners
 from isoaudit.collect.tree import VanishedError
 from isoaudit.errors import NothingToAuditError, UsageError
 from isoaudit.facts.container import Container, Identity
-from isoaudit.facts.idmap import IdRange, parse_id_map
+from isoaudit.facts.idmap import parse_id_map
 from isoaudit.facts.lsm import label_file
+from isoaudit.facts.namespaces import TYPES
 from isoaudit.facts.peers import Peer, Peers
-from isoaudit.facts.quotas import Account, accounts_of
+from isoaudit.facts.quotas import accounts_of
 from isoaudit.facts.scan import ScanFacts, Snapshot
-from isoaudit.model import Known, Unknown
+from isoaudit.model import Known
 from isoaudit.request import Request
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _facts(request: Request, scope: Scope) -> ScanFacts:
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _without_gc() -> Iterator[None]:
     """Facts hold no cycles; on a large result set the collector would double the cost of parsing."""
     enabled = gc.isenabled()
@@ -222,7 +223,7 @@ def audit(
             policy,
             frameworks,
             scope.reading.host,
-            Peers(_peer(request.paths, named, file, scope.reading.cgroups) for named in scope.everything),
+            Peers(_peers(request.paths, scope, file)),
         )
         sections = [judgement.host(judged=_mode(request) == "host")]
         done = 0
@@ -241,19 +242,22 @@ def audit(
         return judgement.report(_facts(request, scope), sections, probes.notices)
 
 
+def _peers(paths: Paths, scope: Scope, file: str) -> Iterator[Peer]:
+    """The little of each container that others are compared with, read ahead of the rest.
+
+    One that has ended shares nothing with anybody any more.
+    """
+    for named in scope.everything:
+        with contextlib.suppress(VanishedError):
+            yield _peer(paths, named, file, scope.reading.cgroups)
+
+
 def _peer(paths: Paths, named: Named, file: str, cgroups: CgroupReader) -> Peer:
-    """The little of a container that others are compared with, read ahead of the rest."""
     candidate = named.candidate
-    uid_map: Reading[tuple[IdRange, ...]]
-    label: Reading[str]
-    owners: Reading[tuple[Account, ...]]
-    try:
-        with ProcessDirectory(paths.proc, candidate.leader) as leader:
-            uid_map = leader.read("uid_map", parse_id_map)
-            label = lsm_label(leader, file)
-            owners = read_owners(leader, candidate.namespaces, live=paths.live)
-    except VanishedError as error:
-        uid_map = label = owners = Unknown(str(error), "it has ended")
+    with ProcessDirectory(paths.proc, candidate.leader) as leader:
+        uid_map = leader.read("uid_map", parse_id_map)
+        label = lsm_label(leader, file)
+        owners = read_owners(leader, candidate.namespaces, live=paths.live)
     accounts = accounts_of(candidate.processes, candidate.namespaces, owners)
     memberships = candidate.memberships
     cgroup: Reading[Cgroup] = (
@@ -288,6 +292,19 @@ def _workers(request: Request, containers: int) -> int:
     return len(os.sched_getaffinity(0)) if containers >= _WORTH_FORKING else 1
 
 
+def _shared(everything: Iterable[Named]) -> frozenset[tuple[str, int]]:
+    """The namespaces, by kind and inode, that more than one container is in."""
+    seen: set[tuple[str, int]] = set()
+    found: set[tuple[str, int]] = set()
+    for named in everything:
+        for kind in TYPES:
+            reading = named.candidate.namespaces.of(kind)
+            if isinstance(reading, Known):
+                inode = (kind, reading.value)
+                (found if inode in seen else seen).add(inode)
+    return frozenset(found)
+
+
 class _Probes:
     """The prober of a scan, if it has one; its absence and its failures are notices, never silence."""
 
@@ -307,6 +324,7 @@ class _Probes:
             scope.reading.host,
             hazard=request.probes,
             progress=lambda done, total: progress("probing", done, total),
+            shared=_shared(scope.everything),
         )
 
     def __enter__(self) -> _Probes:  # noqa: PYI034  typing.Self comes with Python 3.11

@@ -12,7 +12,6 @@ import errno
 import os
 import struct
 import time
-from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
@@ -97,26 +96,32 @@ class Tracer:
 
     def _serve(self) -> None:
         while tid := self._asked.get():
+            # Whatever happens there is an answer, and after all but a proper end this thread ends too.
+            answer: tuple[RawFilter, ...] | OSError | NotStoppedError = NotStoppedError("the tracer broke")
             try:
-                self._answers.put(_read(tid))
-            except OSError as error:
-                self._answers.put(error)
-            except NotStoppedError as error:
-                self._answers.put(error)
+                answer = _read(tid)
+            except (OSError, NotStoppedError) as error:
+                answer = error
+            finally:
+                self._answers.put(answer)
+            if isinstance(answer, NotStoppedError):
                 return
 
 
 def _read(tid: int) -> tuple[RawFilter, ...]:
     _ptrace(_SEIZE, tid)
-    signal = 0
     try:
         _ptrace(_INTERRUPT, tid)
         signal = _stopped(tid)
+    except OSError as error:
+        raise NotStoppedError(f"it was not stopped: {error.strerror}") from error
+    try:
         return _filters(tid)
     finally:
-        # Of one that is not stopped this fails with ESRCH: the end of our thread lets it go.
-        with suppress(ProcessLookupError):
+        try:
             _ptrace(_DETACH, tid, 0, signal)
+        except ProcessLookupError as error:
+            raise NotStoppedError("it was killed while its filters were read") from error
 
 
 def _ptrace(request: int, tid: int, address: int = 0, data: object = 0) -> int:
@@ -124,20 +129,19 @@ def _ptrace(request: int, tid: int, address: int = 0, data: object = 0) -> int:
 
 
 def _stopped(tid: int) -> int:
-    """Wait for the thread to stop.
+    """Wait for the thread to stop. Its end is not waited for: a child of ours is somebody else's to reap.
 
     Returns:
         A signal that was about to be delivered and has to be passed on; else 0.
     """
     deadline, tries = time.monotonic() + _PATIENCE, 0
     while True:
-        found, status = os.waitpid(tid, os.WNOHANG | _WALL)
-        if found:
-            if not os.WIFSTOPPED(status):
-                raise NotStoppedError("it has ended")
-            return 0 if status >> 16 == _EVENT_STOP else os.WSTOPSIG(status)
+        stopped = os.waitid(os.P_PID, tid, os.WSTOPPED | os.WNOHANG | _WALL)
+        if stopped is not None:
+            status = stopped.si_status
+            return 0 if status >> 8 == _EVENT_STOP else status & 0x7F
         if time.monotonic() > deadline:
-            raise NotStoppedError("it did not stop for its filters to be read")
+            raise NotStoppedError("it did not stop for its filters to be read, or has ended")
         # It needs a CPU to stop on; a sleep of ours would take longer than that.
         tries += 1
         if tries < _YIELDS:

@@ -62,6 +62,7 @@ def test_whole_file() -> None:
         seccomp_filters=Known(5, SOURCE),
         tgid=4242,
         threads=3,
+        groups=Known((), SOURCE),
     )
 
 

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from support.facts import OWN_INODES, PID, cgroup_v1, cgroup_v2, make_status, namespaces
@@ -434,6 +434,12 @@ def test_x32_by_asking(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not filters._answers_x32()
 
 
+class Stop(NamedTuple):
+    """What waitid(2) tells of a stop."""
+
+    si_status: int
+
+
 def test_a_tracer_s_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
@@ -444,7 +450,7 @@ def test_a_tracer_s_calls(monkeypatch: pytest.MonkeyPatch) -> None:
         return 0
 
     monkeypatch.setattr(syscalls, "call", call)
-    monkeypatch.setattr(os, "waitpid", lambda tid, flags: (tid, 128 << 16 | 5 << 8 | 0x7F))
+    monkeypatch.setattr(os, "waitid", lambda *_: Stop(128 << 8 | 5))
     with ptrace.Tracer() as tracer:
         for _ in range(2):
             with pytest.raises(PermissionError):
@@ -462,25 +468,38 @@ def test_a_signal_on_its_way_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> No
         return 0
 
     monkeypatch.setattr(syscalls, "call", call)
-    monkeypatch.setattr(os, "waitpid", lambda tid, flags: (tid, 15 << 8 | 0x7F))
+    monkeypatch.setattr(os, "waitid", lambda *_: Stop(15))
     with ptrace.Tracer() as tracer:
         assert tracer.read(77) == ()
     assert calls[-1] == (17, 77, 0, 15)
 
 
 def test_one_that_never_stops_is_let_go_by_the_end_of_the_tracer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
     def call(name: str, request: int, *_: object) -> int:
-        if request == 17:
-            raise OSError(3, "No such process")
+        asked.append(request)
         return 0
 
     monkeypatch.setattr(syscalls, "call", call)
-    monkeypatch.setattr(os, "waitpid", lambda tid, flags: (0, 0))
+    monkeypatch.setattr(os, "waitid", lambda *_: None)
     with ptrace.Tracer() as tracer:
         for _ in range(2):
             with pytest.raises(NotStoppedError, match="did not stop"):
                 tracer.read(77)
             assert tracer._thread is None
-        monkeypatch.setattr(os, "waitpid", lambda tid, flags: (tid, 9))
-        with pytest.raises(NotStoppedError, match="has ended"):
+    assert asked == [0x4206, 0x4207] * 2  # one that is not stopped cannot be detached
+
+
+def test_one_that_is_killed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    def call(name: str, request: int, *_: object) -> int:
+        if request in (0x420C, 17):
+            raise ProcessLookupError(3, "No such process")
+        return 0
+
+    monkeypatch.setattr(syscalls, "call", call)
+    monkeypatch.setattr(os, "waitid", lambda *_: Stop(128 << 8 | 5))
+    with ptrace.Tracer() as tracer:
+        with pytest.raises(NotStoppedError, match="was killed"):
             tracer.read(77)
+        assert tracer._thread is None  # its end lets the parent know of the death

@@ -71,7 +71,7 @@ def _pod(path: str) -> str:
     if "kubepods" in path:
         pods = _POD.findall(path)
         return pods[-1].replace("_", "-") if pods else ""
-    pods = _PODMAN_POD.findall(path) if "libpod" in path else ()
+    pods = _PODMAN_POD.findall(path) if "libpod" in path else []
     return pods[-1][:12] if pods else ""
 
 

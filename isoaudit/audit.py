@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from isoaudit.escape import Routes, needed, routes
@@ -85,7 +86,6 @@ class Judge:
             asked = {check.id for check in of_container}
             every = (behind or catalogue).checks
             self._unasked = [check for check in every if check.id in needed() and check.id not in asked]
-        self._remediation = {check.id: check.page.remediation for check in (*catalogue.checks, *self._unasked)}
 
     def host(self) -> list[Finding]:
         """Findings on the host itself."""
@@ -121,24 +121,25 @@ class Judge:
             )
         except Exception as error:  # noqa: BLE001  a broken check must not end the scan: one of our two broad excepts
             outcome = Outcome(Verdict.ERROR, f"the check itself failed: {type(error).__name__}: {error}")
-        failed = outcome.verdict is Verdict.FAIL
-        weight = outcome.severity or check.severity
-        severity = self._severities.get(check.id) or weight
-        remediation = ""
-        if failed and not outcome.inherent:
-            remediation = outcome.remediation or self._remediation[check.id]
+        verdict, message, evidence, own, basis, inherent, remediation, command = outcome
+        ident, weight = check.id, own or check.severity
+        if verdict is not _FAIL:
+            remediation = command = ""
+        else:
+            command = command or reproduce(evidence)
+            remediation = "" if inherent else remediation or check.page.remediation
         return Finding(
-            check.id,
+            ident,
             subject,
-            outcome.verdict,
-            severity,
-            outcome.basis,
-            outcome.inherent,
-            outcome.message,
-            outcome.evidence,
+            verdict,
+            (self._severities.get(ident) or weight) if self._severities else weight,
+            basis,
+            inherent,
+            message,
+            evidence,
             remediation,
-            (outcome.reproduce or reproduce(outcome.evidence)) if failed else "",
-            fingerprint(check.id, identity, outcome.evidence),
+            command,
+            fingerprint(ident, identity, evidence),
             weight,
         )
 
@@ -151,9 +152,14 @@ def _arguments(checks: Iterable[Check], facts: Mapping[str, Any]) -> dict[tuple[
 
 def reproduce(evidence: Iterable[Evidence]) -> str:
     """A command that shows what was seen: links are read, files are printed."""
+    return _reproduced(tuple([source for source, _, _ in evidence]))
+
+
+@lru_cache(maxsize=256)  # many checks look at one file of a container
+def _reproduced(sources: tuple[str, ...]) -> str:
     links: list[str] = []
     files: list[str] = []
-    for source, _, _ in evidence:
+    for source in sources:
         if source.startswith(("/proc/", "/sys/")):
             kind = links if "/ns/" in source or source.endswith("/root") else files
             quoted = source if _PLAIN(source) else shlex.quote(source)
@@ -169,6 +175,12 @@ def reproduce(evidence: Iterable[Evidence]) -> str:
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+").fullmatch
 _PROCESS = re.compile(r"/proc/\d+").sub
+_FAIL = Verdict.FAIL
+
+
+@lru_cache(maxsize=256)
+def _place(source: str) -> str:
+    return _PROCESS("/proc/PID", source)
 
 
 def fingerprint(check: str, identity: Identity | None, evidence: Iterable[Evidence]) -> str:
@@ -179,7 +191,7 @@ def fingerprint(check: str, identity: Identity | None, evidence: Iterable[Eviden
     text = f"{who}\0{check}"
     if evidence:
         # Each place once: how many processes share a gap is no part of which gap it is.
-        places = "\0".join(dict.fromkeys([_PROCESS("/proc/PID", source) for source, _, _ in evidence]))
+        places = "\0".join(dict.fromkeys([_place(source) for source, _, _ in evidence]))
         text = f"{text}\0{places.replace(ident, 'ID') if ident else places}"
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=12).hexdigest()
 

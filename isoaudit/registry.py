@@ -14,8 +14,9 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Mapping
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import module_from_spec, spec_from_file_location
+from functools import cached_property, partial
+from importlib.machinery import SourceFileLoader
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from isoaudit.errors import UsageError
@@ -23,7 +24,6 @@ from isoaudit.model import Outcome, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import ModuleType
 
 Judge = Callable[..., Outcome]
 F = TypeVar("F", bound=Judge)
@@ -33,14 +33,38 @@ _STEM = re.compile(r"[a-z][a-z0-9_]*")
 _DECLARED = "__isoaudit_declared__"
 
 
-class Page(NamedTuple):
-    """A check's docstring, by its headings."""
+class Page:
+    """A check's docstring, by its headings. Taken apart when it is asked for: a scan needs few of them.
 
-    title: str
-    text: str  # the whole, as written
-    sections: Mapping[str, str]  # "What it detects", "Why it matters", "Remediation", …
+    Args:
+        docstring: as it stands in the file.
+        title: of one member of a family; "" is the page's own.
+    """
+
+    def __init__(self, docstring: str, title: str = "") -> None:
+        self._docstring = docstring
+        self._title = title
+
+    @cached_property
+    def text(self) -> str:
+        """The whole, as written."""
+        return inspect.cleandoc(self._docstring)
 
     @property
+    def title(self) -> str:
+        """Its first line."""
+        return self._title or self.text.partition("\n")[0].strip().rstrip(".")
+
+    @cached_property
+    def sections(self) -> Mapping[str, str]:
+        """What stands under each heading: "What it detects", "Why it matters", "Remediation" and more."""
+        sections: dict[str, str] = {}
+        for part in re.split(r"^## ", self.text.partition("\n")[2], flags=re.MULTILINE)[1:]:
+            heading, _, body = part.partition("\n")
+            sections[heading.strip()] = body.strip()
+        return sections
+
+    @cached_property
     def remediation(self) -> str:
         """The first paragraph of Remediation as one line: what to do, in a sentence."""
         first = self.sections.get("Remediation", "").split("\n\n", 1)[0]
@@ -101,13 +125,13 @@ def family(variants: Iterable[Variant]) -> Callable[[F], F]:
 
     def declare(function: F) -> F:
         for variant in members:
-
-            def judge(*arguments: object, _variant: Variant = variant) -> Outcome:
-                return function(*arguments, variant=_variant)
-
-            judge.__wrapped__ = function  # type: ignore[attr-defined]  # inspect.signature follows it
             _declared(function).append(
-                _Declaration(variant.gap, Severity(variant.severity), judge, variant.title)
+                _Declaration(
+                    variant.gap,
+                    Severity(variant.severity),
+                    partial(function, variant=variant),
+                    variant.title,
+                )
             )
         return function
 
@@ -117,17 +141,6 @@ def family(variants: Iterable[Variant]) -> Callable[[F], F]:
 def _declared(function: Judge) -> list[_Declaration]:
     declarations: list[_Declaration] = function.__globals__.setdefault(_DECLARED, [])
     return declarations
-
-
-def parse_page(docstring: str) -> Page:
-    """Split a docstring into its title and the sections under `## ` headings."""
-    text = inspect.cleandoc(docstring)
-    title, _, rest = text.partition("\n")
-    sections: dict[str, str] = {}
-    for part in re.split(r"^## ", rest, flags=re.MULTILINE)[1:]:
-        heading, _, body = part.partition("\n")
-        sections[heading.strip()] = body.strip()
-    return Page(title.strip().rstrip("."), text, sections)
 
 
 class CheckError(Exception):
@@ -140,11 +153,11 @@ def _checks_of(module: ModuleType, area: str, stem: str, path: str) -> Iterator[
         raise CheckError(f"{path}: declares no check")
     if not module.__doc__:
         raise CheckError(f"{path}: has no docstring to be its page")
-    page = parse_page(module.__doc__)
+    page = Page(module.__doc__)
     for declaration in declarations:
         if len(declarations) == 1 and declaration.name != stem:
             raise CheckError(f"{path}: declares {declaration.name!r}; a lone check is named as its file")
-        function = getattr(declaration.judge, "__wrapped__", declaration.judge)
+        function = declaration.judge.func if isinstance(declaration.judge, partial) else declaration.judge
         # The code object knows its parameters without inspect's 20 µs a function at start-up.
         code = function.__code__
         parameters = tuple(code.co_varnames[: code.co_argcount])
@@ -158,19 +171,18 @@ def _checks_of(module: ModuleType, area: str, stem: str, path: str) -> Iterator[
             severity=declaration.severity,
             judge=declaration.judge,
             parameters=parameters,
-            page=page._replace(title=declaration.title) if declaration.title else page,
+            page=Page(module.__doc__, declaration.title) if declaration.title else page,
             path=path,
         )
 
 
 def _import(path: str, name: str) -> ModuleType:
-    spec = spec_from_file_location(name, path)
-    assert isinstance(spec, ModuleSpec)  # noqa: S101  the path ends in .py
-    assert isinstance(spec.loader, SourceFileLoader)  # noqa: S101
-    module = module_from_spec(spec)
+    # Without a spec, which would cost a third of the loading.
+    module = ModuleType(name)
+    module.__file__ = path
     sys.modules[name] = module  # before execution: classes and pickles look their module up there
     try:
-        spec.loader.exec_module(module)
+        SourceFileLoader(name, path).exec_module(module)
     except Exception as error:  # a pack's code may raise anything: one of our two broad excepts
         del sys.modules[name]
         raise CheckError(f"{path}: {type(error).__name__}: {error}") from error

@@ -22,6 +22,7 @@ from isoaudit.facts import (
     files,
     idmap,
     kernel,
+    kernel_build,
     mounts,
     network,
     probe,
@@ -29,6 +30,7 @@ from isoaudit.facts import (
     rlimits,
     scheduling,
     seccomp,
+    software,
     status,
     userland,
 )
@@ -62,6 +64,7 @@ _NAMES: dict[str, Any] = {
             files,
             idmap,
             kernel,
+            kernel_build,
             mounts,
             network,
             probe,
@@ -69,6 +72,7 @@ _NAMES: dict[str, Any] = {
             rlimits,
             scheduling,
             seccomp,
+            software,
             status,
             userland,
         )

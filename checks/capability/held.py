@@ -6,7 +6,8 @@ is in the bounding or inheritable set only, executing a file gives it: any progr
 root, which is a step less grave; a set-user-ID root program or one with file capabilities to others, which is
 two. With no_new_privs set no file gives it, and over a user namespace of the container's own it does not
 reach the host: both pass. Where the seccomp filter of whoever has it refuses every call that it is for
-(SYS_BOOT, SYS_PACCT, BPF, MKNOD), little is left of it.
+(SYS_BOOT, SYS_PACCT, BPF, MKNOD), little is left of it. If probes ran, a test container with the same walls
+tried what some of them are for.
 
 ## Why it matters
 What each gives over the host:
@@ -43,11 +44,12 @@ A container whose work it is: the one that keeps the time needs SYS_TIME, a netw
 - Kubernetes Pod Security Standards, baseline and restricted: Capabilities
 """
 
-from isoaudit import Container, Host, Outcome, Variant, fail, family, passed
+from isoaudit import Basis, Container, Host, Outcome, Variant, fail, family, passed
 from isoaudit.facts.calls import Way, ways
 from isoaudit.facts.grants import Grant, granted
 from isoaudit.facts.namespaces import same
 from isoaudit.facts.processes import Nearest, Reach, lowered, named, nearest, set_evidence, sets_with
+from isoaudit.facts.tried import tried
 from isoaudit.kernel.capability import bit
 from isoaudit.model import Severity, at_least
 
@@ -94,6 +96,21 @@ _RAISED: dict[str, tuple[str, str]] = {
     "net_raw": ("net", "high"),
 }
 
+# By what probe it is seen to be of use over the host, where no setting could have granted the same.
+_PROBES: dict[str, str] = {
+    "audit_control": "audit-control",
+    "dac_read_search": "open-by-handle",
+    "net_admin": "network-admin",
+    "sys_admin": "mount",
+    "sys_boot": "reboot",
+    "sys_module": "module-load",
+    "sys_pacct": "account",
+    "sys_ptrace": "process-read",
+    "sys_rawio": "io-port",
+    "sys_time": "clock-set",
+    "wake_alarm": "wake-alarm",
+}
+
 # The capabilities that give nothing but some system calls; the others also count when files are opened.
 _CALLS: dict[str, tuple[Way, ...]] = {
     "bpf": ways("bpf"),
@@ -126,10 +143,14 @@ def held(host: Host, container: Container, *, variant: Variant) -> Outcome:
         severity = Severity.LOW if at_least(severity, Severity.MEDIUM) else Severity.INFO
         why += ", but its seccomp filter refuses every call that it is for"
     sets = ", ".join(sets_with(holders.processes[0], variant.value))
+    evidence = [set_evidence(holders.processes[0], variant.value, f"without {name} ({variant.value:016x})")]
+    found = tried(container, _PROBES[variant.gap]) if variant.gap in _PROBES else None
+    used = found is not None and found.succeeded and holders.reach is Reach.HELD
     return fail(
         f"{name} is {_how(holders)} ({sets}){why}: {who}",
-        [set_evidence(holders.processes[0], variant.value, f"without {name} ({variant.value:016x})")],
+        [*evidence, *(found.evidence if found and used else ())],
         severity=lowered(severity, holders.reach),
+        basis=Basis.PROVEN if used else Basis.OBSERVED,
     )
 
 

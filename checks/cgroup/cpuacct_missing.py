@@ -2,7 +2,8 @@
 
 ## What it detects
 The container has no cgroup of its own in a hierarchy that counts CPU time: neither with v1's cpuacct
-controller nor on v2, where every cgroup counts in `cpu.stat`.
+controller nor on v2, where every cgroup counts in `cpu.stat`. If probes ran, a test container used CPU time and
+the count of its cgroup was compared with it (`cpu-account`).
 
 ## Why it matters
 What it used cannot be told from what the host used: neither billing nor finding a noisy neighbour works.
@@ -22,7 +23,8 @@ Where nobody looks at such numbers.
 - cgroup-v1/cpuacct.rst, cgroup-v2.rst "CPU Interface Files"
 """
 
-from isoaudit import Container, Evidence, Outcome, check, fail, passed, require
+from isoaudit import Basis, Container, Evidence, Outcome, check, fail, passed, require
+from isoaudit.facts.tried import tried
 
 
 @check(severity="low")
@@ -34,7 +36,14 @@ def cpuacct_missing(container: Container) -> Outcome:
         places.append(cgroup.unified)
     for place in places:
         if place is not None and place.own:
-            return passed("its CPU time is counted apart", [Evidence(source, place.path, "its own")])
+            found = tried(container, "cpu-account", expected="as much as it used")
+            evidence = [Evidence(source, place.path, "its own"), *(found.evidence if found else ())]
+            if found and found.succeeded:
+                message = f"its cgroup does not count its CPU time: {found.answer}"
+                return fail(message, evidence, basis=Basis.PROVEN)
+            return passed(
+                "its CPU time is counted apart", evidence, basis=Basis.PROVEN if found else Basis.OBSERVED
+            )
     shared = next((place for place in places if place is not None), None)
     if shared is None:
         return fail("no hierarchy counts its CPU time", [Evidence(source, "neither cpuacct nor v2", "either")])

@@ -32,6 +32,7 @@ from isoaudit.facts.confinement import holds_over_host
 from isoaudit.facts.masks import profile
 from isoaudit.facts.mounts import mount_of
 from isoaudit.facts.opening import MOUNT, REMOUNT, hint, undoing
+from isoaudit.facts.tried import Opened, confirmed
 from isoaudit.kernel.capability import bit
 
 
@@ -58,7 +59,12 @@ def release_agent_writable(host: Host, container: Container) -> Outcome:
     for mount in roots:
         if not mount.read_only:
             message = f"it can have the host run a program as root by one write to {mount.target}/release_agent"
-            return fail(message, evidence)
+            return confirmed(
+                container,
+                Opened("release-agent-write"),
+                fail(message, evidence),
+                gap="it can have the host run a program as root by one write to a release_agent",
+            )
     if not roots and require(host.namespaces.cgroup) != require(container.namespaces.cgroup):
         return passed("its cgroup namespace is its own: no v1 hierarchy shows its root there", evidence)
     message = (

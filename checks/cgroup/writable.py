@@ -1,7 +1,8 @@
 """Can write to cgroup files.
 
 ## What it detects
-A cgroup hierarchy is mounted writable inside the container, or it can mount one: the probe `mount` did, or
+A cgroup hierarchy is mounted writable inside the container (the probe `cgroup-write` opened a file of one for
+writing, and wrote nothing), or it can mount one: the probe `mount` did, or
 it has CAP_SYS_ADMIN over the host and a seccomp filter that lets mount(2) through. How bad that is depends on
 what is mounted (the whole hierarchy or its own part), on the version, on the user namespace.
 
@@ -35,6 +36,7 @@ from isoaudit.facts.masks import profile
 from isoaudit.facts.mounts import Mount, mount_of
 from isoaudit.facts.namespaces import same
 from isoaudit.facts.opening import MOUNT, REMOUNT, hint, undoing
+from isoaudit.facts.tried import Opened, confirmed
 from isoaudit.kernel.capability import bit
 
 _RANK = ("high", "medium", "low", "info")
@@ -59,7 +61,12 @@ def writable(host: Host, container: Container) -> Outcome:
         evidence = [
             Evidence(container.mounts.source, f"{m.fstype} {m.root} {m.target} rw", "ro") for m in found
         ]
-        return fail(f"{what} is mounted writable in it{meant}", evidence, severity=severity)
+        return confirmed(
+            container,
+            Opened("cgroup-write"),
+            fail(f"{what} is mounted writable in it{meant}", evidence, severity=severity),
+            gap="it can write to a cgroup",
+        )
     if not holds_over_host(container, bit("CAP_SYS_ADMIN")):
         return passed("no cgroup is mounted writable in it, and it cannot mount one over the host")
     way = undoing(container, (*MOUNT, *REMOUNT))

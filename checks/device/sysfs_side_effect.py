@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from isoaudit import Container, Evidence, Host, Outcome, check, fail, passed, require
 from isoaudit.facts.confinement import holds_over_host, runs_as_host_root
-from isoaudit.facts.masks import SYSFS, KernelFile, MountTree, places
+from isoaudit.facts.masks import SYSFS, KernelFile, places, tree_of
 from isoaudit.kernel.capability import mask
 
 _HOT_ADD = KernelFile(SYSFS, "/class/zram-control/hot_add")  # mode 0400, owned by root
@@ -39,7 +39,7 @@ _HOT_ADD = KernelFile(SYSFS, "/class/zram-control/hot_add")  # mode 0400, owned 
 def sysfs_side_effect(host: Host, container: Container) -> Outcome:
     if not any(name == "zram" for _, _, name in require(host.device_names)):
         return passed("the host has no zram driver")
-    found = places(MountTree(require(container.mounts)), _HOT_ADD)
+    found = places(tree_of(require(container.mounts)), _HOT_ADD)
     if not found:
         return passed("class/zram-control/hot_add of sysfs is not to be seen inside")
     if not runs_as_host_root(container) and not holds_over_host(

@@ -5,6 +5,9 @@ The seccomp filter of a process lets bpf(2) load programs, and the process can g
 the host, or `kernel.unprivileged_bpf_disabled` is 0. CAP_BPF without CAP_PERFMON, and no capability at all,
 leave socket filters and maps: a lesser gap.
 
+If probes ran, a test container with the same walls tried it (`bpf-load`, a program of two instructions that
+is attached to nothing).
+
 ## Why it matters
 With CAP_SYS_ADMIN, or with CAP_BPF and CAP_PERFMON, BPF programs read the memory of the kernel and of every
 process on the host, and change the arguments and results of their system calls. Without them the verifier, a
@@ -44,19 +47,31 @@ from isoaudit import (
 from isoaudit.facts.calls import Call, letting, ways
 from isoaudit.facts.grants import Grant, granted
 from isoaudit.facts.processes import lowered, named, sets_with
+from isoaudit.facts.tried import Attempt, settled
 from isoaudit.kernel.capability import bit, mask
 
 _SETTING = "kernel.unprivileged_bpf_disabled"
 _SETTING_SINCE = (4, 4)  # as has the right of everybody to load programs
 _LOAD = ways(Call("bpf", ((0, 5),)))  # BPF_PROG_LOAD
+_TRIED = Attempt(("bpf-load",), (Call("bpf", ((0, 5),)),), mask("CAP_SYS_ADMIN", "CAP_BPF"))
 
 
 @check(severity="high")
 def bpf_allowed(host: Host, container: Container) -> Outcome:
+    if host.sysctl_absent(_SETTING) and require(host.kernel).series >= _SETTING_SINCE:
+        return not_applicable("this kernel is built without bpf(2)")
+    return settled(
+        container,
+        _TRIED,
+        lambda some: _by_state(host, some),
+        gap="it can load BPF programs",
+        wall="it cannot load BPF programs",
+    )
+
+
+def _by_state(host: Host, container: Container) -> Outcome:
     setting = host.sysctl(_SETTING)
     absent = host.sysctl_absent(_SETTING)
-    if absent and require(host.kernel).series >= _SETTING_SINCE:
-        return not_applicable("this kernel is built without bpf(2)")
     grant = granted(container, mask("CAP_SYS_ADMIN", "CAP_BPF"), _LOAD)
     if isinstance(grant, Grant):
         return _by_capability(container, grant)

@@ -12,6 +12,9 @@ of the host, whatever its capabilities. A container that can make such a mount f
 proved it, or a process has CAP_SYS_ADMIN over the host, its seccomp filter lets mount(2) or umount2(2) through,
 and no LSM's profile confines it.
 
+If probes ran, a test container with the same walls tried it (`core-pattern-write` and the like, an open for
+writing without a write).
+
 ## Why it matters
 The kernel starts these programs as root in the host's own namespaces. One write and one crash, module request,
 device event or program start later, code of the container's choice runs on the host.
@@ -34,6 +37,7 @@ Never in a container. An image that registers binfmt_misc interpreters for build
 - Documentation/admin-guide/binfmt-misc.rst
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from isoaudit import (
@@ -42,6 +46,7 @@ from isoaudit import (
     Host,
     Known,
     Outcome,
+    Reading,
     Unknown,
     Variant,
     fail,
@@ -59,8 +64,9 @@ from isoaudit.facts.masks import (
     shown,
     unless,
 )
-from isoaudit.facts.opening import hint, opening, ways_to
+from isoaudit.facts.opening import Opening, hint, opening, ways_to
 from isoaudit.facts.processes import named
+from isoaudit.facts.tried import Opened, confirmed
 
 
 class _Helper(NamedTuple):
@@ -68,6 +74,8 @@ class _Helper(NamedTuple):
 
     name: str
     files: dict[str, KernelFile]
+    probe: str
+    paths: tuple[str, ...]  # that the probe opens
 
 
 _VARIANTS = (
@@ -76,7 +84,10 @@ _VARIANTS = (
         "critical",
         "The core dump handler is writable",
         _Helper(
-            "core_pattern", {"/proc/sys/kernel/core_pattern": KernelFile(PROC, "/sys/kernel/core_pattern")}
+            "core_pattern",
+            {"/proc/sys/kernel/core_pattern": KernelFile(PROC, "/sys/kernel/core_pattern")},
+            "core-pattern-write",
+            ("/proc/sys/kernel/core_pattern",),
         ),
     ),
     Variant(
@@ -84,7 +95,10 @@ _VARIANTS = (
         "critical",
         "The module loader's path is writable",
         _Helper(
-            "the path of modprobe", {"/proc/sys/kernel/modprobe": KernelFile(PROC, "/sys/kernel/modprobe")}
+            "the path of modprobe",
+            {"/proc/sys/kernel/modprobe": KernelFile(PROC, "/sys/kernel/modprobe")},
+            "modprobe-path-write",
+            ("/proc/sys/kernel/modprobe",),
         ),
     ),
     Variant(
@@ -97,13 +111,20 @@ _VARIANTS = (
                 "/sys/kernel/uevent_helper": KernelFile(SYSFS, "/kernel/uevent_helper"),
                 "/proc/sys/kernel/hotplug": KernelFile(PROC, "/sys/kernel/hotplug"),
             },
+            "uevent-helper-write",
+            ("/sys/kernel/uevent_helper", "/proc/sys/kernel/hotplug"),
         ),
     ),
     Variant(
         "binfmt_writable",
         "critical",
         "Program interpreters of the host are writable",
-        _Helper("binfmt_misc", {"/proc/sys/fs/binfmt_misc": KernelFile(BINFMT, "/register")}),
+        _Helper(
+            "binfmt_misc",
+            {"/proc/sys/fs/binfmt_misc": KernelFile(BINFMT, "/register")},
+            "binfmt-write",
+            ("/proc/sys/fs/binfmt_misc/register",),
+        ),
     ),
 )
 
@@ -119,6 +140,23 @@ def helper_writable(host: Host, container: Container, *, variant: Variant) -> Ou
     if not files:
         return passed(f"this kernel has no {helper.name}")
     way = opening(container, *files)
+    return confirmed(
+        container,
+        Opened(helper.probe, helper.paths, way.places, way.writers),
+        _by_state(container, way, tuple(there.values()), files, variant),
+        gap=f"{helper.name} can be written",
+        wall=f"{helper.name} is on a writable mount, but it cannot be opened for writing",
+    )
+
+
+def _by_state(
+    container: Container,
+    way: Opening,
+    there: Sequence[Reading[bool]],
+    files: Sequence[KernelFile],
+    variant: Variant,
+) -> Outcome:
+    helper: _Helper = variant.value
     if not way.reachable:
         return passed(f"no writable mount inside shows {helper.name}{hint(container, ways_to(*files))}")
     evidence = mount_evidence(container, way.places, "a read-only mount")
@@ -126,8 +164,8 @@ def helper_writable(host: Host, container: Container, *, variant: Variant) -> Ou
         return passed(
             f"{helper.name} is writable to the host's uid 0 only, as which nothing inside runs", evidence
         )
-    if not any(isinstance(reading, Known) and reading.value for reading in there.values()):
-        for reading in there.values():
+    if not any(isinstance(reading, Known) and reading.value for reading in there):
+        for reading in there:
             require(reading)
     if way.places:
         by = f"{named(way.writers)}{unless(container)}"

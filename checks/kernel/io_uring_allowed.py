@@ -5,6 +5,9 @@ The seccomp filter of a process lets io_uring_setup(2) through, and `kernel.io_u
 1, a process that can get CAP_SYS_ADMIN over the host or is in `kernel.io_uring_group` is needed, and 2 forbids
 it to everybody. Kernels from 5.1 to 6.5 have no such setting.
 
+If probes ran, a test container with the same walls tried it (`io-uring-setup`, a ring of one entry that is
+closed at once).
+
 ## Why it matters
 io_uring is a second way to nearly all that system calls do, and the filter does not see what goes through it.
 Its code has had more flaws that gave root than any other of its size.
@@ -41,18 +44,30 @@ from isoaudit import (
     require,
     unknown,
 )
-from isoaudit.facts.calls import letting, ways
+from isoaudit.facts.calls import Call, letting, ways
 from isoaudit.facts.confinement import matching
 from isoaudit.facts.grants import granted
 from isoaudit.facts.processes import lowered, named
+from isoaudit.facts.tried import Attempt, settled
 from isoaudit.kernel.capability import bit
 
 _SETUP = ways("io_uring_setup")
+_TRIED = Attempt(("io-uring-setup",), (Call("io_uring_setup"),), bit("CAP_SYS_ADMIN"))
 _SETTING, _GROUP = "kernel.io_uring_disabled", "kernel.io_uring_group"
 
 
 @check(severity="medium")
 def io_uring_allowed(host: Host, container: Container) -> Outcome:
+    return settled(
+        container,
+        _TRIED,
+        lambda some: _by_state(host, some),
+        gap="it can use io_uring",
+        wall="it cannot use io_uring",
+    )
+
+
+def _by_state(host: Host, container: Container) -> Outcome:
     setting = host.sysctl(_SETTING)
     if host.sysctl_absent(_SETTING):
         # Absence alone does not tell a kernel without io_uring from one without the setting: its age does.

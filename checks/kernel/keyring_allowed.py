@@ -4,6 +4,9 @@
 The seccomp filter of a process lets keyctl(2), add_key(2) or request_key(2) through. In a user namespace of its
 own it is a lesser gap: key rings of users are divided by user namespace.
 
+If probes ran, a test container with the same walls tried it (`keyring`, questions about rings that do not
+exist).
+
 ## Why it matters
 Keys have no namespace but the user namespace. Processes of one uid in one user namespace share the user's key
 rings and their quota, whichever container they are in: root in a container finds what root on the host and in
@@ -31,9 +34,11 @@ from isoaudit import Container, Host, Known, Outcome, check, fail, not_applicabl
 from isoaudit.facts.calls import Call, letting, ways
 from isoaudit.facts.confinement import own_user_namespace, presumed
 from isoaudit.facts.processes import named
+from isoaudit.facts.tried import Attempt, settled
 
 _READ = 11  # KEYCTL_READ
 _WAYS = ways(Call("keyctl", ((0, _READ),)), "add_key", "request_key")
+_TRIED = Attempt(("keyring",), (Call("keyctl", ((0, 0),)), Call("add_key"), Call("request_key")))
 
 
 @check(severity="medium")
@@ -41,6 +46,12 @@ def keyring_allowed(host: Host, container: Container) -> Outcome:
     there = host.has("/proc/key-users")
     if isinstance(there, Known) and not there.value:
         return not_applicable("this kernel has no key rings")
+    return settled(
+        container, _TRIED, _by_filter, gap="it can use key rings", wall="it cannot use the kernel's key rings"
+    )
+
+
+def _by_filter(container: Container) -> Outcome:
     answers = letting(container, container.tasks, _WAYS).decided()
     if not answers.processes:
         return passed(

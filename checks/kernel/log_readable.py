@@ -6,6 +6,9 @@ device policy lets it read, or by /proc/kmsg. Where `kernel.dmesg_restrict` is 0
 everybody; otherwise they take CAP_SYSLOG over the host, or before Linux 6.9 CAP_SYS_ADMIN, as /proc/kmsg always
 does.
 
+If probes ran, a test container with the same walls tried it (`kernel-log-read`, the question how large the
+log is).
+
 ## Why it matters
 The log names the host's devices, disks, file systems, processes that crashed and programs that were killed in
 other containers, and at times addresses of the kernel that an exploit needs. It has no namespace. With the
@@ -47,10 +50,12 @@ from isoaudit.facts.exposure import exposed_nodes, permitted
 from isoaudit.facts.grants import Grant, granted
 from isoaudit.facts.masks import PROC, KernelFile, Place, mount_evidence, places, shown, tree_of
 from isoaudit.facts.processes import Reach, lowered, named, nearest
+from isoaudit.facts.tried import Attempt, settled
 from isoaudit.kernel.capability import bit, mask
 
 _SETTING = "kernel.dmesg_restrict"
 _READ = ways(Call("syslog", ((0, 3),)))  # SYSLOG_ACTION_READ_ALL
+_TRIED = Attempt(("kernel-log-read",), (Call("syslog", ((0, 10),)),), mask("CAP_SYSLOG", "CAP_SYS_ADMIN"))
 _KMSG = KernelFile(PROC, "/kmsg")
 _KMSG_NODE = (CHARACTER, 1, 11)
 _ADMIN_UNTIL = (6, 9)  # CAP_SYS_ADMIN stood for CAP_SYSLOG before (check_syslog_permissions)
@@ -58,9 +63,19 @@ _ADMIN_UNTIL = (6, 9)  # CAP_SYS_ADMIN stood for CAP_SYSLOG before (check_syslog
 
 @check(severity="low")
 def log_readable(host: Host, container: Container) -> Outcome:
-    setting = host.sysctl(_SETTING)
     if host.sysctl_absent(_SETTING):
         return not_applicable("this kernel keeps no log")
+    return settled(
+        container,
+        _TRIED,
+        lambda some: _by_state(host, some),
+        gap="it can read the kernel's log",
+        wall="it cannot read the kernel's log",
+    )
+
+
+def _by_state(host: Host, container: Container) -> Outcome:
+    setting = host.sysctl(_SETTING)
     if require(setting) == "0":
         return _by_everybody(container, Evidence(setting.source, "0", "1"))
     # Where the kernel's age cannot be read, the newer rule stands: it asks for less.

@@ -12,7 +12,8 @@ through, the kernel has it, and no setting forbids it:
 
 A capability that only executing a program would give makes it a step or two less grave, and so does a locked
 down kernel, which takes signed modules and kernels only. Where the filter that decides could not be read, it
-is not known.
+is not known. If probes ran, a test container with the same walls made the calls with arguments that the kernel
+refuses only after it has looked at the right (`module-load`, `kexec-load`, `reboot`, `swap-on`, `account`).
 
 ## Why it matters
 A module is code in the one kernel that all share. kexec prepares another kernel, which runs in its place after
@@ -58,6 +59,7 @@ from isoaudit import (
 from isoaudit.facts.calls import Call, Way, ways
 from isoaudit.facts.grants import granted, in_host_namespace
 from isoaudit.facts.processes import lowered
+from isoaudit.facts.tried import Attempt, settled
 from isoaudit.kernel.capability import bit
 
 # The two magic numbers and the command to restart, by include/uapi/linux/reboot.h.
@@ -70,6 +72,7 @@ class _Power(NamedTuple):
     capability: int
     ways: tuple[Way, ...]
     does: str
+    attempt: Attempt
     there: str = ""  # a setting or a file of kernels that have the call; "": all have
     off: str = ""  # the value of the setting that forbids the call
     signed: bool = False  # a locked down kernel takes only what is signed
@@ -86,6 +89,7 @@ _VARIANTS = (
             bit("CAP_SYS_MODULE"),
             ways("finit_module", "init_module"),
             "load code into the kernel",
+            Attempt(("module-load",), (Call("finit_module"), Call("init_module")), bit("CAP_SYS_MODULE")),
             "kernel.modules_disabled",
             off="1",
             signed=True,
@@ -99,6 +103,7 @@ _VARIANTS = (
             bit("CAP_SYS_BOOT"),
             ways("kexec_load", "kexec_file_load"),
             "start another kernel in place of the host's",
+            Attempt(("kexec-load",), (Call("kexec_load"), Call("kexec_file_load")), bit("CAP_SYS_BOOT")),
             "kernel.kexec_load_disabled",
             off="1",
             signed=True,
@@ -113,6 +118,7 @@ _VARIANTS = (
             bit("CAP_SYS_BOOT"),
             ways(Call("reboot", _RESTART)),
             "reboot or halt the host",
+            Attempt(("reboot",), (Call("reboot", ((0, 0), (1, 0), (2, 0))),), bit("CAP_SYS_BOOT")),
             divided=True,
         ),
     ),
@@ -124,6 +130,7 @@ _VARIANTS = (
             bit("CAP_SYS_ADMIN"),
             ways("swapon", "swapoff"),
             "add and remove the host's swap",
+            Attempt(("swap-on",), (Call("swapon"), Call("swapoff")), bit("CAP_SYS_ADMIN")),
             "/proc/swaps",
         ),
     ),
@@ -135,6 +142,7 @@ _VARIANTS = (
             bit("CAP_SYS_PACCT"),
             ways("acct"),
             "take over or stop the host's process accounting",
+            Attempt(("account",), (Call("acct"),), bit("CAP_SYS_PACCT")),
             "kernel.acct",
             divided=True,
         ),
@@ -150,6 +158,18 @@ def machine_call_allowed(host: Host, container: Container, *, variant: Variant) 
         return not_applicable("this kernel is built without the call")
     if power.off and isinstance(setting, Known) and setting.value == power.off:
         return passed("nobody can until the next reboot", [Evidence(setting.source, power.off, power.off)])
+    return settled(
+        container,
+        power.attempt,
+        lambda some: _by_capability(host, some, variant),
+        gap=f"it can {power.does}",
+        wall=f"it cannot {power.does}",
+    )
+
+
+def _by_capability(host: Host, container: Container, variant: Variant) -> Outcome:
+    power: _Power = variant.value
+    setting = Known(True, "") if not power.there else _reading(host, power.there)
     grant = granted(container, power.capability, power.ways)
     if isinstance(grant, Outcome):
         return grant

@@ -5,6 +5,9 @@ A process with CAP_SYS_RAWIO over the host, and something to use it on: /proc/kc
 usable device node for memory or I/O ports (`mem`, `kmem`, `port`: c 1:1, 1:2, 1:4). The kernel asks for the
 capability in addition to the file's permissions.
 
+If probes ran, a test container with the same walls tried it (`kernel-core-read`, /proc/kcore opened and not
+read).
+
 ## Why it matters
 There are the secrets of every process of every container in it, and through mem and port everything can be
 changed as well.
@@ -40,6 +43,7 @@ from isoaudit.facts.masks import (
     unless,
 )
 from isoaudit.facts.processes import named
+from isoaudit.facts.tried import Opened, confirmed
 from isoaudit.kernel.capability import bit
 
 _KCORE = KernelFile(PROC, "/kcore")
@@ -63,10 +67,17 @@ def memory_readable(host: Host, container: Container) -> Outcome:
     cores = places(tree_of(mounts), _KCORE)
     there = host.has("/proc/kcore")
     if cores and isinstance(there, Known) and there.value:
-        return fail(
+        outcome = fail(
             f"the kernel's memory is readable at {shown(cores)} by {named(holders)}{unless(container)}{doubt}",
             mount_evidence(container, cores, "a mask on kcore"),
             severity=behind_profile("critical", container),
+        )
+        return confirmed(
+            container,
+            Opened("kernel-core-read", ("/proc/kcore",), cores, holders),
+            outcome,
+            gap="it can open the kernel's memory",
+            wall="/proc/kcore is there, but it cannot be opened",
         )
     if lockdown == "none":
         nodes = [e for e in exposed_nodes(container) if (e.node.kind, e.node.major, e.node.minor) in _NODES]

@@ -3,7 +3,8 @@
 ## What it detects
 A C library tries a new system call first and falls back to an old one if the kernel answers ENOSYS. The live
 filter refuses such a call in another way: clone3, faccessat2, statx, close_range, openat2, the 64-bit time
-calls of 32-bit programs, or numbers that no kernel has yet.
+calls of 32-bit programs, or numbers that no kernel has yet. If probes ran, a test container under that filter
+made the calls (`newer-calls`).
 
 ## Why it matters
 To a program, EPERM is a failure of what it asked for: threads do not start (glibc 2.34 and clone3), files seem
@@ -34,6 +35,7 @@ from isoaudit import Basis, Container, Evidence, Known, Outcome, Severity, check
 from isoaudit.facts.filtered import Filtered, by_filters
 from isoaudit.facts.processes import named
 from isoaudit.facts.seccomp_programs import Answer, new_number_answer, programs_answer
+from isoaudit.facts.tried import Opened, confirmed
 from isoaudit.kernel.calls import newest, table
 from isoaudit.model import FactMissing, require
 
@@ -74,7 +76,8 @@ def newer_userland_blocked(container: Container) -> Outcome:
         except FactMissing as error:
             missing = missing or error
     if found:
-        return _fail(found)
+        opened = Opened("newer-calls")
+        return confirmed(container, opened, _fail(found), gap="its filter misleads newer C libraries")
     if missing:
         raise missing
     if not known:

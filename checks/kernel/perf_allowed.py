@@ -6,6 +6,9 @@ CAP_PERFMON over the host, or `kernel.perf_event_paranoid` lets everybody use so
 CPUs up to 0, of processes' kernel side up to 1, of one's own user side only from 2 on. Debian's and Ubuntu's
 kernels refuse everything to whoever has no CAP_SYS_ADMIN from 3 on, CAP_PERFMON too; others take 3 for 2.
 
+If probes ran, a test container with the same walls tried it (`perf-watch`, `perf-open` and `perf-own`, a
+dummy event that is never enabled).
+
 ## Why it matters
 Events of whole CPUs tell what every other container and the host run, down to branches and addresses, from
 which keys have been recovered. The code behind the call is large and has had flaws that gave root.
@@ -43,21 +46,36 @@ from isoaudit import (
     passed,
     require,
 )
-from isoaudit.facts.calls import letting, ways
+from isoaudit.facts.calls import Call, letting, ways
 from isoaudit.facts.grants import granted
 from isoaudit.facts.processes import lowered, named
+from isoaudit.facts.tried import Attempt, settled
 from isoaudit.kernel.capability import bit, mask
 
 _SETTING = "kernel.perf_event_paranoid"
 _OPEN = ways("perf_event_open")
+_TRIED = Attempt(
+    ("perf-watch", "perf-open", "perf-own"), (Call("perf_event_open"),), mask("CAP_SYS_ADMIN", "CAP_PERFMON")
+)
 _VENDORS = ("debian", "ubuntu")
 
 
 @check(severity="medium")
 def perf_allowed(host: Host, container: Container) -> Outcome:
-    setting = host.sysctl(_SETTING)
     if host.sysctl_absent(_SETTING):
         return not_applicable("this kernel is built without performance events")
+    return settled(
+        container,
+        _TRIED,
+        lambda some: _by_state(host, some),
+        gap="it can watch events",
+        wall="it cannot watch events, not even its own",
+        severity="low",
+    )
+
+
+def _by_state(host: Host, container: Container) -> Outcome:
+    setting = host.sysctl(_SETTING)
     level = int(require(setting))
     evidence = Evidence(setting.source, str(level), "2 or more")
     closed = level > 2 and _vendors(host)

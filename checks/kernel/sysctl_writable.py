@@ -6,6 +6,9 @@
 a fresh procfs or take the read-only mount away counts as well: by the probe `mount`, or by CAP_SYS_ADMIN over
 the host under a seccomp filter that lets mount(2) or umount2(2) through.
 
+If probes ran, a test container with the same walls tried it (`sysctl-write`, vm.swappiness opened for
+writing, without a write).
+
 ## Why it matters
 Most of /proc/sys is one for the whole kernel: memory overcommit, panic on oops, limits on files and processes,
 address space randomisation. Whoever writes it takes walls and limits away from everybody.
@@ -27,10 +30,14 @@ Nowhere but in tools that configure the host, and are part of it.
 - fs/proc/proc_sysctl.c, test_perm
 """
 
+from collections.abc import Sequence
+
 from isoaudit import Basis, Container, Outcome, check, fail, passed, require
+from isoaudit.facts.container import Process
 from isoaudit.facts.masks import (
     PROC,
     KernelFile,
+    Place,
     behind_profile,
     below,
     mount_evidence,
@@ -41,8 +48,9 @@ from isoaudit.facts.masks import (
     writers,
 )
 from isoaudit.facts.mounts import within
-from isoaudit.facts.opening import UNCOVER, hint, undoing
+from isoaudit.facts.opening import UNCOVER, Undoing, hint, undoing
 from isoaudit.facts.processes import named
+from isoaudit.facts.tried import Opened, confirmed
 
 _SETTINGS = KernelFile(PROC, "/sys")
 # Divided by network and IPC namespace: engines leave these writable on request, and that is fine.
@@ -58,10 +66,22 @@ def sysctl_writable(container: Container) -> Outcome:
         if not place.mount.read_only and not any(within(place.mount.root, part) for part in _NAMESPACED)
     ]
     way = None if standing else undoing(container, UNCOVER)
+    who = writers(container, sysctl=True) if standing or way else ()
+    return confirmed(
+        container,
+        Opened("sysctl-write", ("/proc/sys",), standing, who),
+        _by_state(container, standing, way, who),
+        gap="it can write settings of the whole kernel",
+        wall="/proc/sys is on a writable mount, but its settings cannot be opened for writing",
+    )
+
+
+def _by_state(
+    container: Container, standing: Sequence[Place], way: Undoing | None, who: Sequence[Process]
+) -> Outcome:
     if not standing and way is None:
         return passed(f"no setting that is the whole kernel's is writable inside{hint(container, UNCOVER)}")
     evidence = mount_evidence(container, standing, "a read-only mount")
-    who = writers(container, sysctl=True)
     if not who:
         return passed(
             "kernel settings are writable to the host's uid 0 only, as which nothing inside runs", evidence

@@ -5,6 +5,9 @@
 another with CAP_DAC_OVERRIDE. That the container can mount a fresh procfs counts as well: by the probe `mount`,
 or by CAP_SYS_ADMIN over the host under a seccomp filter that lets mount(2) or umount2(2) through.
 
+If probes ran, a test container with the same walls tried it (`sysrq-write`, an open for writing without a
+write).
+
 ## Why it matters
 One byte reboots or crashes the host, kills every process, or makes all filesystems read-only. `kernel.sysrq`
 does not restrict writes to this file.
@@ -26,7 +29,7 @@ Agents that exist to reboot the host.
 - proc_sysrq-trigger(5)
 """
 
-from isoaudit import Basis, Container, Host, Outcome, check, fail, passed, require
+from isoaudit import Basis, Container, Host, Outcome, Reading, check, fail, passed, require
 from isoaudit.facts.masks import (
     PROC,
     KernelFile,
@@ -35,8 +38,9 @@ from isoaudit.facts.masks import (
     shown,
     unless,
 )
-from isoaudit.facts.opening import UNCOVER, hint, opening
+from isoaudit.facts.opening import UNCOVER, Opening, hint, opening
 from isoaudit.facts.processes import named
+from isoaudit.facts.tried import Opened, confirmed
 
 _TRIGGER = KernelFile(PROC, "/sysrq-trigger")
 
@@ -45,6 +49,16 @@ _TRIGGER = KernelFile(PROC, "/sysrq-trigger")
 def sysrq_writable(host: Host, container: Container) -> Outcome:
     there = host.has("/proc/sysrq-trigger")
     way = opening(container, _TRIGGER)
+    return confirmed(
+        container,
+        Opened("sysrq-write", ("/proc/sysrq-trigger",), way.places, way.writers),
+        _by_state(container, way, there),
+        gap="it can write to /proc/sysrq-trigger",
+        wall="/proc/sysrq-trigger is on a writable mount, but it cannot be opened for writing",
+    )
+
+
+def _by_state(container: Container, way: Opening, there: Reading[bool]) -> Outcome:
     if not way.reachable:
         return passed(f"no writable mount inside shows /proc/sysrq-trigger{hint(container, UNCOVER)}")
     if not require(there):

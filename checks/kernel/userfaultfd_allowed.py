@@ -6,6 +6,9 @@ The seccomp filter of a process lets userfaultfd(2) through for faults of the ke
 have no such setting and let everybody. Faults of the process's own alone, which newer kernels let anybody
 handle, harm nobody.
 
+If probes ran, a test container with the same walls tried it (`userfaultfd`, a descriptor that is closed at
+once).
+
 ## Why it matters
 Whoever handles the page faults of a system call decides how long it sleeps in the middle of a copy. That turns
 races in the kernel that nobody would win into certain ones, and has been a part of many exploits.
@@ -32,14 +35,26 @@ from isoaudit import Basis, Container, Evidence, Host, Outcome, check, fail, not
 from isoaudit.facts.calls import Call, letting, ways
 from isoaudit.facts.grants import granted
 from isoaudit.facts.processes import lowered, named
+from isoaudit.facts.tried import Attempt, settled
 from isoaudit.kernel.capability import bit
 
 _SETTING = "vm.unprivileged_userfaultfd"
 _WITH_KERNEL_FAULTS = ways(Call("userfaultfd", ((0, 0),)))
+_TRIED = Attempt(("userfaultfd",), (Call("userfaultfd", ((0, 0),)),), bit("CAP_SYS_PTRACE"))
 
 
 @check(severity="low")
 def userfaultfd_allowed(host: Host, container: Container) -> Outcome:
+    return settled(
+        container,
+        _TRIED,
+        lambda some: _by_state(host, some),
+        gap="it can stop the kernel by userfaultfd",
+        wall="it cannot stop the kernel by userfaultfd",
+    )
+
+
+def _by_state(host: Host, container: Container) -> Outcome:
     setting = host.sysctl(_SETTING)
     absent = host.sysctl_absent(_SETTING)
     if absent:

@@ -5,6 +5,9 @@ The seccomp filter of a process lets socket(2) through for the family AF_VSOCK (
 family or would load it. The 32-bit entry counts: there socketcall(2) takes the family from memory, where no
 filter sees it, so that profiles which forbid the family to socket(2) alone do not close it.
 
+If probes ran, a test container with the same walls tried it (`vsock-socket`, where the family is there
+already, as asking for it would load it).
+
 ## Why it matters
 vsock connects a virtual machine with its hypervisor and its agents, past every network namespace and packet
 filter: it is not divided by container. From inside, the services that the hypervisor or the host offers its
@@ -37,6 +40,7 @@ from isoaudit import (
     Host,
     Known,
     Outcome,
+    Reading,
     check,
     fail,
     not_applicable,
@@ -46,10 +50,12 @@ from isoaudit import (
 from isoaudit.facts.calls import I386, Call, letting, ways
 from isoaudit.facts.masks import behind_profile, unless
 from isoaudit.facts.processes import named
+from isoaudit.facts.tried import Attempt, settled
 
 _AF_VSOCK = 40
 _SYS_SOCKET = 1  # socketcall(2)'s number of socket(2)
 _WAYS = (*ways(Call("socket", ((0, _AF_VSOCK),))), (Call("socketcall", ((0, _SYS_SOCKET),), I386),))
+_TRIED = Attempt(("vsock-socket",), (Call("socket", ((0, _AF_VSOCK),)),))
 # Made by the family's module when it is loaded (net/vmw_vsock/af_vsock.c).
 _DEVICE = "/sys/class/misc/vsock"
 
@@ -60,6 +66,17 @@ def vsock_allowed(host: Host, container: Container) -> Outcome:
     loaded = isinstance(there, Known) and there.value
     if not loaded and isinstance(there, Known) and _no_more_modules(host):
         return not_applicable("this kernel has no vsock")
+    return settled(
+        container,
+        _TRIED,
+        lambda some: _by_filter(some, there),
+        gap="it can open vsock sockets",
+        wall="it cannot open vsock sockets",
+    )
+
+
+def _by_filter(container: Container, there: Reading[bool]) -> Outcome:
+    loaded = isinstance(there, Known) and there.value
     answers = letting(container, container.tasks, _WAYS).decided()
     if not answers.processes:
         return passed("its seccomp filter refuses AF_VSOCK", answers.evidence, basis=answers.basis)

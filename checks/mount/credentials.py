@@ -37,7 +37,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from isoaudit import Container, Evidence, Host, Known, Outcome, Severity, check, fail, passed, require
-from isoaudit.facts.hostpaths import KERNEL, View, view
+from isoaudit.facts.hostpaths import View, view
+from isoaudit.facts.mount_shapes import KERNEL
 from isoaudit.facts.mounts import Mount, mount_of
 from isoaudit.facts.processes import listed
 from isoaudit.model import SEVERITIES

@@ -3,7 +3,8 @@
 ## What it detects
 The first process of the container is in the PID namespace of the host's PID 1: the inode of
 `/proc/PID/ns/pid` is the same. The probe `signal-host` sends signal 0, which only asks for the permission, to
-a process of the host's.
+a process of the host's, isoaudit itself; `process-read` asks it for memory at an address that nothing can be
+mapped at, which the kernel looks at after the right to read there.
 
 ## Why it matters
 Processes inside see every process of the host with its command line, can signal those that run under the same
@@ -31,6 +32,11 @@ from isoaudit import Basis, Container, Evidence, Host, Known, Outcome, check, fa
 
 @check(severity="high")
 def pid_shared(host: Host, container: Container) -> Outcome:
+    reading = container.probe("process-read")
+    if isinstance(reading, Known) and reading.value.succeeded:
+        answer = Evidence(reading.source, f"{reading.value.call} = {reading.value.answer}", "ESRCH or EPERM")
+        message = "it can read the memory of the host's processes and take their files"
+        return fail(message, [answer], severity="critical", basis=Basis.PROVEN)
     probe = container.probe("signal-host")
     if isinstance(probe, Known) and probe.value.succeeded:
         answer = Evidence(probe.source, f"{probe.value.call} = {probe.value.answer}", "ESRCH or EPERM")

@@ -31,7 +31,6 @@ Browsers, rootless engines and build tools that sandbox with user namespaces the
 """
 
 from isoaudit import (
-    Basis,
     Container,
     Evidence,
     Host,
@@ -47,22 +46,30 @@ from isoaudit import (
 )
 from isoaudit.facts.calls import Call, letting, ways
 from isoaudit.facts.processes import Reach, named, nearest
+from isoaudit.facts.tried import Attempt, settled
 from isoaudit.kernel.capability import bit
 
 _CLONE_NEWUSER = 0x10000000
 _WAYS = ways(Call("unshare", ((0, _CLONE_NEWUSER),)), Call("clone", ((0, _CLONE_NEWUSER),)), "clone3")
 
+_TRIED = Attempt(
+    ("user-namespace-create",),
+    (Call("unshare", ((0, _CLONE_NEWUSER),)), Call("clone", ((0, _CLONE_NEWUSER),)), Call("clone3")),
+)
+
 
 @check(severity="medium")
 def user_creatable(host: Host, container: Container) -> Outcome:
-    probe = container.probe("user-namespace-create")
-    if isinstance(probe, Known):
-        evidence = [Evidence(probe.source, f"{probe.value.call} = {probe.value.answer}", "EPERM or ENOSPC")]
-        if probe.value.succeeded:
-            return fail("its processes can create user namespaces", evidence, basis=Basis.PROVEN)
-        return passed(
-            f"its processes cannot create user namespaces: {probe.value.answer}", evidence, basis=Basis.PROVEN
-        )
+    return settled(
+        container,
+        _TRIED,
+        lambda some: _by_state(host, some),
+        gap="its processes can create user namespaces",
+        wall="its processes cannot create user namespaces",
+    )
+
+
+def _by_state(host: Host, container: Container) -> Outcome:
     most = host.sysctl("user.max_user_namespaces")
     if isinstance(most, Known) and most.value == "0":
         return passed("nobody on this host can create user namespaces", [Evidence(most.source, "0", "0")])
@@ -78,21 +85,21 @@ def user_creatable(host: Host, container: Container) -> Outcome:
     require(most)
     if not _absent(clone):
         require(clone)
-    return _by_seccomp(host, container, most, probe)
+    return _by_seccomp(host, container, most)
 
 
-def _by_seccomp(host: Host, container: Container, most: Reading[str], probe: Unknown) -> Outcome:
+def _by_seccomp(host: Host, container: Container, most: Reading[str]) -> Outcome:
+    probe = container.probe("user-namespace-create")
+    why = f"; the probe: {probe.reason}" if isinstance(probe, Unknown) else ""
     answers = letting(container, container.tasks, _WAYS)
     if not answers.processes:
         if answers.missing:
-            return unknown(
-                f"seccomp decides: {answers.missing.reason}; the probe: {probe.reason}", answers.missing.source
-            )
+            return unknown(f"seccomp decides: {answers.missing.reason}{why}", answers.missing.source)
         return passed("its seccomp filter refuses new user namespaces", answers.evidence, basis=answers.basis)
     restrict = host.sysctl("kernel.apparmor_restrict_unprivileged_userns")
     if isinstance(restrict, Known) and restrict.value != "0":
         return unknown(
-            f"AppArmor restricts user namespaces by profile; the probe: {probe.reason}",
+            f"AppArmor restricts user namespaces by profile{why}",
             restrict.source,
         )
     return fail(

@@ -49,6 +49,8 @@ from isoaudit.model import FactMissing
 if TYPE_CHECKING:
     from isoaudit.model import Reading
 
+_SETUP = ways("io_setup")
+
 
 class _Cheap(NamedTuple):
     cost: int
@@ -117,7 +119,7 @@ def _exhaustible(
 def _reaches(container: Container, name: str) -> bool:
     """Whether it can take any at all."""
     if name == "aio":
-        return bool(letting(container, container.tasks, ways("io_setup")).decided().processes)
+        return bool(letting(container, container.tasks, _SETUP).decided().processes)
     if name == "terminals":
         tree = tree_of(require(container.mounts))
         return any(tree.at(mount.target) is mount for mount in tree.of_type("devpts"))

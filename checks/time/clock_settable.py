@@ -3,8 +3,9 @@
 ## What it detects
 A process can get CAP_SYS_TIME in the initial user namespace, and its seccomp filter lets one of the calls that
 set the clock through, by the 64-bit or the 32-bit entry; a filter that could not be read counts as one that
-does, as the engines' default profiles do. The probe `clock-set` decides where it ran: settimeofday(2) with two
-null pointers changes nothing, but is refused without the permission. A process that has the capability only in
+does, as the engines' default profiles do. The probes `clock-set` and `clock-adjust` decide where they ran:
+settimeofday(2) with two null pointers and adjtimex(2) with a tick of 0 change nothing, but are refused without
+the permission. A process that has the capability only in
 its bounding set gets it by executing a program as root, or a set-user-ID one, as long as no_new_privs is unset:
 that is a lesser gap.
 
@@ -29,14 +30,12 @@ One container whose work is to keep the host's time (chronyd, ntpd). Give it no 
 - time_namespaces(7): a time namespace does not cover CLOCK_REALTIME
 """
 
-from isoaudit import Basis, Container, Evidence, Known, Outcome, check, fail, passed
+from isoaudit import Container, Outcome, check, fail
 from isoaudit.facts.calls import Call, ways
-from isoaudit.facts.container import Process
 from isoaudit.facts.grants import granted
-from isoaudit.facts.processes import Reach, lowered, nearest
-from isoaudit.facts.status import SECCOMP_DISABLED
+from isoaudit.facts.processes import lowered
+from isoaudit.facts.tried import Attempt, settled
 from isoaudit.kernel.capability import bit
-from isoaudit.model import Verdict
 
 SYS_TIME = bit("CAP_SYS_TIME")
 _REALTIME = ((0, 0),)
@@ -49,25 +48,22 @@ _WAYS = ways(
     Call("clock_settime64", _REALTIME),
     Call("clock_adjtime64", _REALTIME),
 )
+_TRIED = Attempt(
+    ("clock-set", "clock-adjust"),
+    (Call("settimeofday"), Call("adjtimex"), Call("clock_adjtime", _REALTIME)),
+    SYS_TIME,
+)
 
 
 @check(severity="critical")
 def clock_settable(container: Container) -> Outcome:
-    probe = container.probe("clock-set")
-    if not isinstance(probe, Known):
-        return _by_capability(container)
-    evidence = [Evidence(probe.source, f"{probe.value.call} = {probe.value.answer}", "EPERM")]
-    if probe.value.succeeded:
-        return fail("it can set the clock of the host and of every container", evidence, basis=Basis.PROVEN)
-    holders = nearest(container, SYS_TIME)
-    if holders and holders.reach is Reach.HELD:
-        # The twin is the first process's: what a less confined neighbour can do it cannot tell.
-        freer = tuple(process for process in holders.processes if _freer(container, holders.processes, process))
-        if freer:
-            outcome = _by_capability(container._replace(processes=freer))
-            if outcome.verdict is Verdict.FAIL:
-                return outcome
-    return passed(f"it cannot set the clock: {probe.value.answer}", evidence, basis=Basis.PROVEN)
+    return settled(
+        container,
+        _TRIED,
+        _by_capability,
+        gap="it can set the clock of the host and of every container",
+        wall="it cannot set the clock",
+    )
 
 
 def _by_capability(container: Container) -> Outcome:
@@ -79,19 +75,4 @@ def _by_capability(container: Container) -> Outcome:
         grant.evidence,
         severity=lowered("critical", grant.holders.reach),
         basis=grant.basis,
-    )
-
-
-def _seccomp(process: Process) -> int | None:
-    if isinstance(process.status, Known) and isinstance(process.status.value.seccomp, Known):
-        return process.status.value.seccomp.value
-    return None
-
-
-def _freer(container: Container, holders: tuple[Process, ...], process: Process) -> bool:
-    first = container.processes[0]
-    if process == first:
-        return False
-    return first not in holders or (
-        _seccomp(process) == SECCOMP_DISABLED and _seccomp(first) != SECCOMP_DISABLED
     )

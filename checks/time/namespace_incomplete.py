@@ -20,8 +20,9 @@ Where only the monotonic clocks have to go on, as after checkpoint and restore.
 - fs/proc/uptime.c: only the first column is shifted
 """
 
-from isoaudit import Container, Evidence, Host, Outcome, check, fail, not_applicable, require
+from isoaudit import Basis, Container, Evidence, Host, Outcome, check, fail, not_applicable, require
 from isoaudit.facts.namespaces import missing_type
+from isoaudit.facts.tried import tried
 
 
 @check(severity="info")
@@ -31,8 +32,11 @@ def namespace_incomplete(host: Host, container: Container) -> Outcome:
     ours, theirs = require(host.namespaces.time), require(container.namespaces.time)
     if ours == theirs:
         return not_applicable("it has no time namespace of its own")
+    evidence = [Evidence(container.namespaces.time.source, f"time:[{theirs}]")]
+    found = tried(container, "clock-shared", expected="another time, on a kernel with a namespace for it")
     return fail(
         "its time namespace shifts its monotonic and boot clocks only: all other time stays the host's",
-        [Evidence(container.namespaces.time.source, f"time:[{theirs}]")],
+        [*evidence, *(found.evidence if found else ())],
+        basis=Basis.PROVEN if found and found.succeeded else Basis.OBSERVED,
         inherent=True,
     )

@@ -7,6 +7,7 @@ cgroups(7); Documentation/admin-guide/cgroup-v1/, cgroup-v2.rst. What limits com
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.facts.text import text
@@ -108,7 +109,8 @@ def own_levels(path: str, names: Collection[str]) -> int:
     return level or (2 if components[0] == "init.scope" and len(components) > 1 else 1)
 
 
-def called_after(path: str, names: Collection[str]) -> bool:
+@lru_cache(maxsize=64)  # a container is in one place for most controllers
+def called_after(path: str, names: tuple[str, ...]) -> bool:
     """Whether a cgroup, or one above it, is called after a container of that id and name."""
     return any(_names(component, names) for component in path.split("/"))
 
@@ -195,7 +197,7 @@ class Cgroup(NamedTuple):
     def _place(self, version: int, path: str, controller: str) -> Place:
         # The root cgroup, PID 1's, a slice and a login session hold the host's processes too.
         shared = path in ("/", self.host_paths.get(controller, "/")) or path.endswith(".slice")
-        return Place(version, path, own=not shared and not _SESSION.search(path))
+        return Place(version, path, own=not shared and not ("/session-" in path and _SESSION.search(path)))
 
     def obstacle(self, controller: str) -> str:
         """Why no limit of a controller could bind the container at all, as a clause; "" where one could."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoaudit.facts.idmap import IDENTITY
+from isoaudit.facts.latest import latest
 from isoaudit.facts.lsm import parse_label
 from isoaudit.facts.namespaces import INITIAL, missing_type
 from isoaudit.model import FactMissing, Known, require
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from isoaudit.facts.status import Status
 
 
+@latest
 def own_user_namespace(container: Container) -> bool:
     """Whether its first process is in a user namespace other than the initial one.
 
@@ -72,6 +74,7 @@ def having(container: Container, condition: Callable[[Label], bool]) -> tuple[Pr
     return tuple(found)
 
 
+@latest
 def holds(container: Container, mask: int) -> tuple[Process, ...]:
     """The processes with any capability of a mask effective or permitted, whatever user namespace it is in.
 
@@ -81,6 +84,7 @@ def holds(container: Container, mask: int) -> tuple[Process, ...]:
     return matching(container, lambda status: bool((status.cap_effective | status.cap_permitted) & mask))
 
 
+@latest
 def holds_over_host(container: Container, mask: int) -> tuple[Process, ...]:
     """The processes with any capability of a mask in the initial user namespace: over the host itself.
 
@@ -116,6 +120,7 @@ def over_host(container: Container, process: Process) -> bool:
     return require(process.user_namespace) == INITIAL["user"]
 
 
+@latest
 def maps_host_root(container: Container) -> bool:
     """Whether uid 0 of the host exists inside, so that a process may be or become it.
 
@@ -132,6 +137,7 @@ def presumed(predicate: Callable[[Container], object], container: Container) -> 
         return True
 
 
+@latest
 def host_root_processes(container: Container) -> tuple[Process, ...]:
     """The processes with uid 0 of the host as any of their four user ids.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from isoaudit.facts.latest import latest
 from isoaudit.model import Known, Unknown
 
 if TYPE_CHECKING:
@@ -87,6 +88,11 @@ class Process(NamedTuple):
         return (self, self._replace(status=threads, threads=_NONE))
 
 
+@latest
+def _tasks(processes: tuple[Process, ...]) -> tuple[Process, ...]:
+    return tuple([task for process in processes for task in process.tasks])
+
+
 class Container(NamedTuple):
     """One container. Readings of `status`, `rlimits` and so on are its first process's."""
 
@@ -115,7 +121,7 @@ class Container(NamedTuple):
     @property
     def tasks(self) -> tuple[Process, ...]:
         """Its processes, and with each those of its threads that differ from it (`Process.tasks`)."""
-        return tuple(task for process in self.processes for task in process.tasks)
+        return _tasks(self.processes)
 
     @property
     def key(self) -> str:

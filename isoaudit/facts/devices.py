@@ -53,7 +53,7 @@ class DeviceRule(NamedTuple):
             self.kind in ("a", kind)
             and self.major in (None, major)
             and self.minor in (None, minor)
-            and set(access) <= set(self.access)
+            and (access in self.access or set(access) <= set(self.access))
         )
 
 

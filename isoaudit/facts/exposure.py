@@ -17,6 +17,7 @@ from isoaudit.facts.devices import (
     parse_devices_list,
     sample_numbers,
 )
+from isoaudit.facts.latest import latest, latest_of
 from isoaudit.facts.seccomp import lets
 from isoaudit.kernel.capability import bit
 from isoaudit.model import Evidence, FactMissing, Known, Unknown, require
@@ -40,23 +41,16 @@ class Exposure(NamedTuple):
     access: str  # "r", "w" or "rw"
 
 
-# A dozen checks ask the same of one container in a row: the last answers are kept, by what they were made from.
-_last_policy: list[tuple[Reading[Cgroup], Reading[DevicePolicy]]] = []
-_last_nodes: list[tuple[Reading[tuple[DeviceNode, ...]], tuple[DeviceNode, ...]]] = []
-_last_makers: list[tuple[Container, tuple[Process, ...]]] = []
-
-
 def policy(container: Container) -> Reading[DevicePolicy]:
     """The device policy in force: v1's devices.list of its cgroup and of every ancestor, and v2's programs.
 
     Both apply where both are there. Without any hierarchy that could hold a policy there is none, and
     everything is allowed.
     """
-    if not _last_policy or _last_policy[0][0] is not container.cgroup:
-        _last_policy[:] = [(container.cgroup, _policy(container.cgroup))]
-    return _last_policy[0][1]
+    return _policy(container.cgroup)
 
 
+@latest
 def _policy(reading: Reading[Cgroup]) -> Reading[DevicePolicy]:
     if not isinstance(reading, Known):
         return reading
@@ -135,22 +129,23 @@ def policy_command(container: Container) -> str:
     return "; ".join(f"bpftool prog dump xlated id {ident}" for ident in idents)
 
 
+@latest
 def foreign_nodes(container: Container) -> tuple[DeviceNode, ...]:
     """The nodes beyond the default ones, on mounts without nodev.
 
     Raises:
         FactMissing: the nodes are not known.
     """
-    if not _last_nodes or _last_nodes[0][0] is not container.devices:
-        found = tuple(
+    return tuple(
+        [
             node
             for node in require(container.devices)
             if not node.nodev and (node.kind, node.major, node.minor) not in DEFAULT_NODES
-        )
-        _last_nodes[:] = [(container.devices, found)]
-    return _last_nodes[0][1]
+        ]
+    )
 
 
+@latest
 def exposed_nodes(container: Container) -> tuple[Exposure, ...]:
     """The nodes on a mount without nodev that the policy lets be read or written.
 
@@ -166,6 +161,7 @@ def exposed_nodes(container: Container) -> tuple[Exposure, ...]:
     return tuple(exposed)
 
 
+@latest_of(3)
 def makeable(
     rules: DevicePolicy, names: tuple[tuple[str, int, str], ...], disks: tuple[tuple[int, int], ...]
 ) -> Mapping[str, Exposure]:
@@ -199,6 +195,7 @@ def _makeable(
     return found
 
 
+@latest
 def makers(container: Container) -> tuple[Process, ...]:
     """The processes that may make device nodes: CAP_MKNOD over the host, and no filter that refuses mknod(2).
 
@@ -207,12 +204,6 @@ def makers(container: Container) -> tuple[Process, ...]:
     Raises:
         FactMissing: no process is known to have the capability, and one could not be read.
     """
-    if not _last_makers or _last_makers[0][0] is not container:
-        _last_makers[:] = [(container, _makers(container))]
-    return _last_makers[0][1]
-
-
-def _makers(container: Container) -> tuple[Process, ...]:
     holders = holds_over_host(container, bit("CAP_MKNOD"))
     if not holders:
         return ()

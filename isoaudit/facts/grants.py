@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.facts.calls import ALONE, SHOWN, letting
+from isoaudit.facts.latest import latest
 from isoaudit.facts.namespaces import missing_type
-from isoaudit.facts.processes import Nearest, Reach, listed, named, nearest, set_evidence
+from isoaudit.facts.processes import Nearest, Reach, listed, named, nearest, nearest_of, set_evidence
 from isoaudit.kernel.capability import names
 from isoaudit.model import Basis, Evidence, Known, Outcome, passed, require
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from isoaudit.facts.calls import Way
     from isoaudit.facts.container import Container, Process
     from isoaudit.facts.host import Host
@@ -40,8 +39,9 @@ class Grant(NamedTuple):
         return listed(self.calls[:SHOWN], len(self.calls))
 
 
+@latest
 def granted(
-    container: Container, mask: int, open_ways: Sequence[Way], *, presume: bool = False
+    container: Container, mask: int, open_ways: tuple[Way, ...], *, presume: bool = False
 ) -> Grant | Outcome:
     """Who can make one of some calls that take any capability of a mask over the host.
 
@@ -103,7 +103,7 @@ def _may_have(task: Process, mask: int) -> bool:
 
 def _over_host(container: Container, processes: tuple[Process, ...], mask: int) -> Nearest | None:
     """Those of some processes that are nearest to a capability over the host."""
-    found = nearest(container._replace(processes=processes), mask) if processes else None
+    found = nearest_of(container, processes, mask) if processes else None
     return found if found and found.reach <= Reach.FILE else None
 
 

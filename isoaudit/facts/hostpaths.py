@@ -7,10 +7,13 @@ container from their own state directories is the container's own, as is its roo
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.facts.confinement import maps_host_root, presumed
+from isoaudit.facts.latest import latest, latest_of
+from isoaudit.facts.mount_shapes import KERNEL
 from isoaudit.facts.mounts import HostMounts, Mount, mount_at, path_below, reachable, within
 from isoaudit.facts.opening import remounting
 from isoaudit.model import SEVERITIES, Evidence, Known, Severity, require
@@ -20,30 +23,6 @@ if TYPE_CHECKING:
 
     from isoaudit.facts.container import Container
     from isoaudit.facts.host import EngineSocket, Host
-
-# The kernel's own, one for all or one a namespace: checks of their own judge them.
-KERNEL = frozenset(
-    {
-        "binfmt_misc",
-        "bpf",
-        "cgroup",
-        "cgroup2",
-        "configfs",
-        "debugfs",
-        "efivarfs",
-        "fusectl",
-        "hugetlbfs",
-        "mqueue",
-        "nsfs",
-        "proc",
-        "pstore",
-        "rpc_pipefs",
-        "securityfs",
-        "selinuxfs",
-        "sysfs",
-        "tracefs",
-    }
-)
 
 
 class Part(NamedTuple):
@@ -272,10 +251,9 @@ def _covered(path: str, mount: Mount, targets: set[str]) -> bool:
     return False
 
 
-# Many checks ask about one container, and many containers about one host: the last answers are kept, by the
-# identity of the tables that they were made from, as hashing thousands of mounts would cost more than both.
-_last_host: list[tuple[tuple[Mount, ...], HostMounts]] = []
-_last_view: list[tuple[HostMounts, Container, View]] = []
+@latest
+def _index(table: tuple[Mount, ...]) -> HostMounts:
+    return HostMounts(table)
 
 
 def host_mounts(host: Host) -> HostMounts:
@@ -284,26 +262,21 @@ def host_mounts(host: Host) -> HostMounts:
     Raises:
         FactMissing: they are not known.
     """
-    table = require(host.mounts)
-    if not _last_host or _last_host[0][0] is not table:
-        _last_host[:] = [(table, HostMounts(table))]
-    return _last_host[0][1]
+    return _index(require(host.mounts))
 
 
+@latest_of(2)
 def view(host: Host, container: Container) -> View:
     """What a container has mounted of the host's tree.
 
     Raises:
         FactMissing: either mount table is not known.
     """
-    ours = host_mounts(host)
-    if not _last_view or _last_view[0][0] is not ours or _last_view[0][1] is not container:
-        remountable = remounting(container) is not None
-        made = View(ours, require(container.mounts), container.identity.id, remountable=remountable)
-        _last_view[:] = [(ours, container, made)]
-    return _last_view[0][2]
+    remountable = remounting(container) is not None
+    return View(host_mounts(host), require(container.mounts), container.identity.id, remountable=remountable)
 
 
+@lru_cache(maxsize=1024)
 def tree_of(path: str, *, read_only: bool) -> Tree | None:
     """The most telling of the host's trees that a path lies in or contains; None where it is in none.
 
@@ -348,6 +321,7 @@ class Sensitive(NamedTuple):
     severity: Severity
 
 
+@latest_of(2)
 def sensitive(host: Host, container: Container) -> tuple[Sensitive, ...]:
     """The parts of the host's sensitive trees that a container has, the worst first.
 

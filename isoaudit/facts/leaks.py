@@ -11,7 +11,9 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.facts.confinement import holds_over_host, host_root_processes
-from isoaudit.facts.masks import Place, kernel_file, masked_paths, places, tree_of
+from isoaudit.facts.latest import latest
+from isoaudit.facts.masks import Place, kernel_file, masked_paths, standing_at
+from isoaudit.facts.mount_shapes import of_shape
 from isoaudit.kernel.capability import mask
 from isoaudit.model import Evidence, FactMissing, Known, Unknown, require
 from isoaudit.resources import data
@@ -98,53 +100,22 @@ class Standing(NamedTuple):
     masked: Mapping[str, tuple[tuple[str, int], ...]]  # all, of paths that a mount covers somewhere
 
 
-# Containers of one engine have the same mounts but for their ids: what stands open is worked out once for all.
-_shapes: dict[tuple[object, ...], Standing] = {}
-_MOST_SHAPES, _MOST_MOUNTS = 64, 256
-_latest: list[tuple[Sequence[Mount], Standing]] = []
-
-
+@of_shape
 def standing(mounts: Sequence[Mount]) -> Standing:
     """What stands uncovered in a mount table."""
-    if not _latest or _latest[0][0] is not mounts:
-        _latest[:] = [(mounts, _standing(mounts))]
-    return _latest[0][1]
-
-
-def _standing(mounts: Sequence[Mount]) -> Standing:
-    index = {mount.id: number for number, mount in enumerate(mounts)}
-    shape = tuple(
-        [
-            (
-                mount.target,
-                mount.root,
-                mount.fstype,
-                index.get(mount.parent),
-                "subset=pid" in mount.super_options,
-            )
-            for mount in mounts
-        ]
-    )
-    known = _shapes.get(shape)
-    if known is None:
-        tree = tree_of(mounts)
-        found = {}
-        for path in paths() | {listed.path for listed in masked_paths()}:
-            there = sorted(places(tree, kernel_file(path)), key=lambda place: (len(place.path), place.path))
-            found[path] = tuple((place.path, index[place.mount.id]) for place in there)
-        known = Standing(
-            {path: there[0] for path, there in found.items() if there},
-            {
-                listed.path: found[listed.path]
-                for listed in masked_paths()
-                if any(_covers(mount.target, listed.path) for mount in mounts)
-            },
+    found = {}
+    for path in paths() | {listed.path for listed in masked_paths()}:
+        found[path] = tuple(
+            sorted(standing_at(mounts, kernel_file(path)), key=lambda place: (len(place[0]), place[0]))
         )
-        if len(mounts) <= _MOST_MOUNTS:
-            if len(_shapes) >= _MOST_SHAPES:
-                _shapes.clear()
-            _shapes[shape] = known
-    return known
+    return Standing(
+        {path: there[0] for path, there in found.items() if there},
+        {
+            listed.path: found[listed.path]
+            for listed in masked_paths()
+            if any(_covers(mount.target, listed.path) for mount in mounts)
+        },
+    )
 
 
 def _covers(target: str, path: str) -> bool:
@@ -199,6 +170,7 @@ def visible(host: Host, container: Container, leaks: Iterable[Leak]) -> Visible:
     return Visible(tuple(seen), undecided)
 
 
+@latest
 def reads_root_files(container: Container) -> bool:
     """Whether a process inside may read the kernel's files of mode 0400.
 

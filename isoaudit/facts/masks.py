@@ -12,7 +12,9 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.facts.confinement import holds_over_host, host_root_processes, maps_host_root
+from isoaudit.facts.latest import latest
 from isoaudit.facts.lsm import parse_label
+from isoaudit.facts.mount_shapes import of_shape
 from isoaudit.facts.mounts import mount_of, within
 from isoaudit.facts.namespaces import same
 from isoaudit.facts.processes import listed, set_evidence
@@ -139,15 +141,10 @@ class MountTree:
         return mount
 
 
-_latest: tuple[Sequence[Mount], MountTree] = ((), MountTree(()))
-
-
+@latest
 def tree_of(mounts: Sequence[Mount]) -> MountTree:
-    """The tree of a mount table. A dozen checks ask for the same one in a row: the latest is kept."""
-    global _latest  # noqa: PLW0603  one entry, compared by identity
-    if _latest[0] is not mounts:
-        _latest = (mounts, MountTree(mounts))
-    return _latest[1]
+    """The tree of a mount table."""
+    return MountTree(mounts)
 
 
 class Place(NamedTuple):
@@ -177,8 +174,18 @@ class Place(NamedTuple):
 
 def places(tree: MountTree, file: KernelFile) -> tuple[Place, ...]:
     """Every path at which a file of the kernel's is not covered."""
+    mounts = tree.mounts
+    return tuple([Place(path, mounts[at]) for path, at in standing_at(mounts, file)])
+
+
+@of_shape
+def standing_at(mounts: Sequence[Mount], file: KernelFile) -> tuple[tuple[str, int], ...]:
+    """Every path at which a file of a filesystem in `ROOTED` is not covered, and the position of its mount."""
+    tree = tree_of(mounts)
     found = []
-    for mount in tree.of_type(file.fstype):
+    for at, mount in enumerate(mounts):
+        if mount.fstype != file.fstype:
+            continue
         # A procfs of processes only (subset=pid, Linux 5.8) has nothing else in it.
         if not within(file.path, mount.root) or _only_processes(mount):
             continue
@@ -186,7 +193,7 @@ def places(tree: MountTree, file: KernelFile) -> tuple[Place, ...]:
         path = f"{mount.target.rstrip('/')}{rest}" or "/"
         on = tree.at(path)
         if on is not None and on.id == mount.id:
-            found.append(Place(path, mount))
+            found.append((path, at))
     return tuple(found)
 
 

@@ -6,6 +6,8 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from isoaudit.facts.latest import latest
+from isoaudit.facts.mount_shapes import of_shape
 from isoaudit.facts.text import text
 
 if TYPE_CHECKING:
@@ -134,6 +136,7 @@ def path_on(mount: Mount, path: str) -> str:
     return f"{mount.root.rstrip('/')}/{rest}" if rest else mount.root
 
 
+@latest
 def reachable(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
     """The mounts of which something can be seen: what others cover whole is left out.
 
@@ -141,6 +144,11 @@ def reachable(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
     above it; then so is everything mounted further down in it. Nothing covers "/": a process's root stays
     what it is when something is mounted over it.
     """
+    return tuple([mounts[at] for at in _reachable(mounts)])
+
+
+@of_shape
+def _reachable(mounts: Sequence[Mount]) -> tuple[int, ...]:
     by_id = {mount.id: mount for mount in mounts}
     targets: dict[int, set[str]] = defaultdict(set)  # of the mounts on each mount
     for mount in mounts:
@@ -183,7 +191,7 @@ def reachable(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
                 link = parent
         for ident in chain:
             arrived[ident] = arrived[link.id]
-    return tuple([mount for mount in mounts if arrived[mount.id] and mount.id not in covered])
+    return tuple([at for at, mount in enumerate(mounts) if arrived[mount.id] and mount.id not in covered])
 
 
 class HostMounts:

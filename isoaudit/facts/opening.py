@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from isoaudit.facts.calls import I386, Call, Way, ways
 from isoaudit.facts.confinement import holds_over_host
 from isoaudit.facts.grants import Grant, granted
+from isoaudit.facts.latest import latest
 from isoaudit.facts.masks import PROC, SYSFS, places, profile, tree_of, unless, writers
 from isoaudit.facts.mounts import within
 from isoaudit.facts.processes import Reach
@@ -46,6 +47,7 @@ class Undoing(NamedTuple):
     basis: Basis
 
 
+@latest
 def undoing(container: Container, open_ways: tuple[Way, ...]) -> Undoing | None:
     """Whether a container can undo what its mounts forbid: the probe `mount` did, or kernel state says so.
 

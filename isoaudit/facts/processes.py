@@ -10,10 +10,11 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.facts.confinement import over_host
+from isoaudit.facts.latest import latest
 from isoaudit.model import SEVERITIES, Evidence, FactMissing, Known, Severity, Unknown, require
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from isoaudit.facts.container import Container, Process
     from isoaudit.facts.status import Status
@@ -38,16 +39,42 @@ class Nearest(NamedTuple):
     processes: tuple[Process, ...]
 
 
-def _reach(status: Status, mask: int) -> Reach:
-    """For a process that has the capability in some set."""
-    if (status.cap_effective | status.cap_permitted) & mask:
-        return Reach.HELD
+class _Standing(NamedTuple):
+    """What a process has, for whichever capability is asked."""
+
+    process: Process
+    anywhere: int  # what it has in some set
+    held: int  # what it has effective or permitted, over the host
+    further: Reach  # how near it is to the rest
+    missing: FactMissing | None  # why it is not known
+
+
+def _standing(container: Container, process: Process) -> _Standing:
+    if isinstance(process.status, Unknown):
+        missing = FactMissing(process.status.source, process.status.reason)
+        return _Standing(process, -1, 0, Reach.CONFINED, missing)
+    status = process.status.value
+    held = status.cap_effective | status.cap_permitted
+    anywhere = held | status.cap_bounding | status.cap_inheritable
+    try:
+        if anywhere and not over_host(container, process):
+            return _Standing(process, anywhere, 0, Reach.CONFINED, None)
+    except FactMissing as error:
+        return _Standing(process, anywhere, 0, Reach.CONFINED, error)
     # What a file gives is intersected with what the process had (cap_bprm_creds_from_file, commoncap.c).
     if isinstance(status.no_new_privs, Known) and status.no_new_privs.value:
-        return Reach.KEPT
-    return Reach.EXECUTION if 0 in status.uids[:2] else Reach.FILE
+        further = Reach.KEPT
+    else:
+        further = Reach.EXECUTION if 0 in status.uids[:2] else Reach.FILE
+    return _Standing(process, anywhere, held, further, None)
 
 
+@latest
+def _standings(container: Container) -> tuple[_Standing, ...]:
+    return tuple([_standing(container, task) for task in container.tasks])
+
+
+@latest
 def nearest(container: Container, mask: int) -> Nearest | None:
     """The processes that are nearest to any capability of a mask, in host terms.
 
@@ -57,30 +84,30 @@ def nearest(container: Container, mask: int) -> Nearest | None:
     Raises:
         FactMissing: none is known to reach it over the host, and of one it could not be said.
     """
+    return _nearest(_standings(container), mask)
+
+
+def nearest_of(container: Container, processes: Sequence[Process], mask: int) -> Nearest | None:
+    """Those of some processes and threads that are nearest to any capability of a mask.
+
+    Raises:
+        FactMissing: as `nearest`.
+    """
+    return _nearest([_standing(container, process) for process in processes], mask)
+
+
+def _nearest(standings: Iterable[_Standing], mask: int) -> Nearest | None:
     best: Reach | None = None
     found: list[Process] = []
     missing: FactMissing | None = None
-    for process in container.tasks:
-        reading = process.status
-        if isinstance(reading, Unknown):
-            missing = missing or FactMissing(reading.source, reading.reason)
+    for process, anywhere, held, further, unknown in standings:
+        # Most processes have it in no set, and fifty checks ask of each.
+        if not anywhere & mask:
             continue
-        status = reading.value
-        # Most processes have it in no set, and thirty checks ask of each.
-        if (
-            not (status.cap_bounding | status.cap_effective | status.cap_permitted | status.cap_inheritable)
-            & mask
-        ):
+        if unknown is not None:
+            missing = missing or unknown
             continue
-        reach = _reach(status, mask)
-        if best is not None and reach > best:
-            continue
-        try:
-            if not over_host(container, process):
-                reach = Reach.CONFINED
-        except FactMissing as error:
-            missing = missing or error
-            continue
+        reach = Reach.HELD if held & mask else further
         if best is None or reach < best:
             best, found = reach, [process]
         elif reach == best:

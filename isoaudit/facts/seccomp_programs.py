@@ -53,6 +53,7 @@ def programs_answer(
     return _answer(values)
 
 
+@lru_cache(maxsize=256)
 def new_number_answer(stacked: tuple[str, ...], architecture: str) -> Answer:
     """What a stack of programs answers to numbers that no kernel has yet: the strictest of some.
 

@@ -88,7 +88,7 @@ def _no_new_privileges(container: Container) -> str:
 
 
 def _network(host: Host, container: Container) -> str:
-    """Whether anything leads out of its network namespace: with nothing it is isolated, with a link connected."""
+    """Whether anything leads out of its network namespace: "connected", or "isolated" with nothing."""
     if same(host.namespaces.net, container.namespaces.net) or missing_type(container.namespaces.net):
         return "shared"
     if not isinstance(container.network, Known):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 NAMES: tuple[str, ...] = (
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
@@ -58,6 +60,7 @@ def mask(*names: str) -> int:
     return sum(bit(name) for name in names)
 
 
+@lru_cache(maxsize=256)
 def names(capabilities: int) -> tuple[str, ...]:
     """The names in a mask, lowest number first; a number newer than this table is `CAP_41` and so on."""
     return tuple(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from isoaudit.kernel import syscalls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 # include/uapi/linux/prctl.h
 _PR_SET_PDEATHSIG = 1
@@ -97,15 +97,15 @@ def set_no_new_privs() -> None:
     syscalls.call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def take_ids(uids: tuple[int, int, int], gids: tuple[int, int, int]) -> None:
-    """Take on ids (real, effective, saved) and leave all supplementary groups, and keep every capability.
+def take_ids(uids: tuple[int, int, int], gids: tuple[int, int, int], groups: Sequence[int] = ()) -> None:
+    """Take on ids (real, effective, saved) and supplementary groups, and keep every capability.
 
     Raises:
         OSError: EPERM; CAP_SETUID or CAP_SETGID is lacking. EINVAL; this user namespace has no such id.
     """
     now = permitted()
     syscalls.call("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
-    syscalls.call("setgroups", 0, None)
+    syscalls.call("setgroups", len(groups), (ctypes.c_uint32 * len(groups))(*groups))
     syscalls.call("setresgid", *gids)
     syscalls.call("setresuid", *uids)
     syscalls.call("prctl", _PR_SET_KEEPCAPS, 0, 0, 0, 0)
@@ -113,18 +113,24 @@ def take_ids(uids: tuple[int, int, int], gids: tuple[int, int, int]) -> None:
     capset(now, now, 0)
 
 
-def become(uids: tuple[int, int, int], gids: tuple[int, int, int], sets: CapabilitySets) -> None:
-    """Take on ids and capability sets for good, and leave all supplementary groups.
+def become(
+    uids: tuple[int, int, int],
+    gids: tuple[int, int, int],
+    sets: CapabilitySets,
+    groups: Sequence[int] = (),
+) -> None:
+    """Take on ids, supplementary groups and capability sets for good.
 
     Args:
         uids: real, effective, saved, as this user namespace counts.
         gids: likewise.
         sets: no more than this thread has; it must hold CAP_SETUID, CAP_SETGID and CAP_SETPCAP so far.
+        groups: the supplementary ones.
 
     Raises:
         OSError: what the kernel answered.
     """
-    take_ids(uids, gids)
+    take_ids(uids, gids, groups)
     now = permitted()
     # Inheritable may only grow from the bounding set, so it comes first.
     capset(now, now, sets.inheritable)

@@ -11,6 +11,7 @@ MS_RDONLY = 1
 MS_NOSUID = 2
 MS_NODEV = 4
 MS_NOEXEC = 8
+RESTRICTIONS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
 MS_REMOUNT = 32
 MS_BIND = 4096
 MS_REC = 16384
@@ -29,8 +30,8 @@ def mount(source: str, target: str, fstype: str | None = None, flags: int = 0, d
     """
     syscalls.call(
         "mount",
-        source.encode(),
-        target.encode(),
+        os.fsencode(source),
+        os.fsencode(target),
         fstype.encode() if fstype else None,
         flags,
         data.encode() if data else None,
@@ -44,6 +45,36 @@ def make_private() -> None:
         OSError: what the kernel answered.
     """
     mount("none", "/", None, MS_REC | MS_PRIVATE)
+
+
+def cover_root(options: str) -> None:
+    """Mount a new tmpfs over this process's root, and make it the working directory.
+
+    All paths from "/" lead into the old root still, whole: nothing of it is covered.
+
+    Raises:
+        OSError: what the kernel answered.
+    """
+    mount("tmpfs", "/", "tmpfs", MS_NOSUID, options)
+    # ".." of the root is the root, and what is mounted on it is followed (follow_dotdot in fs/namei.c).
+    os.chdir("/..")
+
+
+def set_flags(target: str, flags: int, *, keep: bool) -> None:
+    """Change what a mount forbids, and nothing of its filesystem.
+
+    Args:
+        target: where it is.
+        flags: MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC.
+        keep: whatever it forbids already; in a user namespace the kernel lets nobody take that away.
+
+    Raises:
+        OSError: what the kernel answered.
+    """
+    if keep:
+        # ST_RDONLY and so on of statvfs(3) have the values of the MS_ flags.
+        flags |= os.statvfs(target).f_flag & RESTRICTIONS
+    mount("none", target, None, MS_BIND | MS_REMOUNT | flags)
 
 
 def pivot_here() -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"isoaudit-(\d+)-(\d+)-[0-9a-f]{8}")
 # A cgroup stays busy for a moment after its last process was reaped.
 _PATIENCE = 2.0  # seconds
+# What goes with a cgroup's directory to whom it is delegated (cgroup-v2.rst, "Model of Delegation").
+_DELEGATED = frozenset({"cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "tasks"})
 # What v2 needs enabled in a run's own cgroup for those of its test containers.
 _V2_WANTED = ("cpu", "cpuset", "memory", "pids")
 
@@ -183,6 +185,22 @@ class Group:
         """
         write(f"{self.join(controller)}/{file}", value)
 
+    def give(self, controller: str, directory: int, files: int) -> None:
+        """Let it belong to users: the directory with what delegates it, and the files that limit.
+
+        Args:
+            controller: in whose hierarchy.
+            directory: uid of the host's.
+            files: likewise.
+
+        Raises:
+            OSError: what the kernel answered.
+        """
+        path = self.join(controller)
+        os.chown(path, directory, -1)
+        for name in os.listdir(path):
+            os.chown(f"{path}/{name}", directory if name in _DELEGATED else files, -1)
+
     def get(self, controller: str, file: str) -> str:
         """Read one of its files.
 
@@ -265,6 +283,12 @@ def _empty(path: str, files: Iterable[str]) -> None:
     except OSError as error:
         if error.errno not in (errno.ENODEV, errno.EOPNOTSUPP):  # removed; threaded
             raise
+
+
+def abandoned(name: str) -> bool:
+    """Whether what has this name belongs to a run whose process is gone; what follows its name is ignored."""
+    match = _NAME.match(name)
+    return match is not None and _start_time(int(match[1])) != int(match[2])
 
 
 def sweep(mount_points: Iterable[str]) -> list[str]:

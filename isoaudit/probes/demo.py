@@ -83,7 +83,8 @@ class _Kind(NamedTuple):
 def _kinds() -> tuple[_Kind, ...]:
     every = frozenset(kind for kind in TYPES if os.path.exists(f"/proc/self/ns/{kind}"))
     # pivot_root is ours to call before the filter is in force, mount and the like the container's never.
-    deny = tuple(seccomp.deny_list([syscalls.number(name) for name in _DENIED]))
+    numbers = [syscalls.number(name) for name in _DENIED]
+    deny = (seccomp.assemble(seccomp.deny_list(numbers, syscalls.number("clone"))),)
     ours = credentials.permitted()
     return (
         _Kind(

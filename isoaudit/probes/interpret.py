@@ -10,29 +10,22 @@ from isoaudit.facts.probe import ProbeAnswer
 from isoaudit.facts.units import binary
 from isoaudit.kernel.capability import names
 from isoaudit.model import Known, Reading, Unknown
-from isoaudit.probes.catalogue import BY_NAME, PERMISSION, Probe
+from isoaudit.probes import declaration
+from isoaudit.probes.catalogue import BY_NAME, LIMIT, PERMISSION, Probe
+from isoaudit.probes.views import VIEWS, answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from isoaudit.probes.twin import Recipe
 
-# By probe: what each answer of the kernel's means. True is "permitted". Sources: facts of four kernels (5.10,
-# 6.1, 6.12, 6.18) and the functions that the catalogue names.
-_MEANING: Mapping[str, Mapping[int, bool]] = {
-    "clock-set": {0: True, errno.EPERM: False},
-    "hostname-set": {errno.EINVAL: True, errno.EPERM: False},
-    "mount": {errno.EINVAL: True, errno.EPERM: False},
-    # ENOSPC is user.max_user_namespaces; EINVAL a kernel without them.
-    "user-namespace-create": {0: True, errno.EPERM: False, errno.ENOSPC: False, errno.EINVAL: False},
-    "device-mknod": {0: True, errno.EPERM: False},
-    # After the permission: no driver behind the number.
-    "device-open": {0: True, errno.ENXIO: True, errno.ENODEV: True, errno.EPERM: False},
-    # ESRCH: in its PID namespace there is no such process.
-    "signal-host": {0: True, errno.EPERM: False, errno.ESRCH: False},
-    "realtime-schedule": {0: True, errno.EPERM: False},
-}
 _RLIMIT_RTPRIO = 14
+_OWN = {
+    "uts": "its own UTS namespace",
+    "pid": "its own PID namespace",
+    "net": "its own network namespace",
+    "user": "what its own user namespace owns",
+}
 # How far above a CPU quota a measured share may lie: one period more than there are in the time.
 _SHARE_SLACK = 1.4
 
@@ -51,12 +44,7 @@ def interpret(name: str, error: int) -> bool | None:
         name: of the probe.
         error: the errno, 0 for success.
     """
-    return _MEANING[name].get(error)
-
-
-def answer_of(error: int) -> str:
-    """An answer as strace would show it."""
-    return errno.errorcode.get(error, str(error)) if error else "0"
+    return declaration.interpret(BY_NAME[name], error)
 
 
 def verdict(
@@ -82,6 +70,8 @@ def verdict(
     """
     probe = BY_NAME[name]
     source = f"probe {name} in a twin of {key}"
+    if heard.get("died") == -signal.SIGSYS and probe.kind == PERMISSION and recipe.confinement.seccomp:
+        return Known(ProbeAnswer(False, probe.proves, "SIGSYS: its seccomp filter kills who tries"), source)
     if "died" in heard and name != "memory-limit":
         what = "in time" if heard["died"] == -signal.SIGALRM else f"and {_death(heard['died'])}"
         return Unknown(source, f"it did not answer {what}")
@@ -89,7 +79,7 @@ def verdict(
         doing = heard.get("call") or f"preparing {name}"
         return Unknown(source, f"{doing} failed: {answer_of(heard['failed'])}")
     if probe.kind != PERMISSION:
-        answer = _LIMITS[name](recipe, heard)
+        answer = (_LIMITS if probe.kind == LIMIT else VIEWS)[name](recipe, heard)
         return Unknown(source, answer) if isinstance(answer, str) else Known(answer, source)
     return _permission(probe, source, recipe, heard, powers, failures)
 
@@ -102,8 +92,16 @@ def _permission(
     powers: Powers,
     failures: Mapping[str, str],
 ) -> Reading[ProbeAnswer]:
+    unlike = recipe.unlike_at(heard["path"], failures) if "path" in heard else ""
+    if not unlike and probe.name == "cgroup-write":
+        unlike = failures.get("owner of its cgroup", "")
+    if unlike:
+        return Unknown(source, unlike)
     answer = answer_of(heard["errno"])
     permitted = interpret(probe.name, heard["errno"])
+    if "cover" in heard:
+        permitted = False
+        answer = f"0, but it is a mask: {heard['cover']}"
     if permitted is None:
         return Unknown(source, f"{heard['call']} answered {answer}, which decides nothing")
     if probe.name == "user-namespace-create" and permitted and heard["inside"]:
@@ -113,13 +111,16 @@ def _permission(
         reason = _not_given(probe, recipe, powers, failures)
         if reason:
             return Unknown(source, f"the twin was refused ({answer}), but {reason}")
-        return Known(ProbeAnswer(False, heard["call"], answer), source)
+        return Known(ProbeAnswer(False, heard["call"], f"{answer}{_who(probe, recipe, heard)}"), source)
     own = _own(probe, recipe)
     if own:
         return Known(ProbeAnswer(False, heard["call"], f"{answer}: permitted, but only over {own}"), source)
     wall = recipe.doubt(probe.name)
     if not wall and probe.name.startswith("device-") and "devices" in failures:
         wall = "device policy"
+    for name in ("seccomp filter", "LSM label"):
+        if not wall and name in failures:
+            wall = f"{name} ({failures[name]})"
     if wall:
         return Unknown(
             source, f"the twin could {probe.proves}, but it lacks the container's {wall}, which may refuse it"
@@ -132,14 +133,22 @@ def _death(code: int) -> str:
     return f"died of signal {-code}" if code < 0 else f"ended with status {code}"
 
 
+def _who(probe: Probe, recipe: Recipe, heard: Mapping[str, Any]) -> str:
+    """What else was refused, and who refused: told by a call to the same function that takes no right."""
+    others = "".join(f"; {call} = {answer_of(error)}" for call, error in heard.get("others", ()))
+    if not recipe.confinement.seccomp or "reach" not in heard:
+        return others
+    call, error = heard["reach"]
+    if error in probe.reached:
+        return f"{others}, by the kernel ({call} = {answer_of(error)})"
+    if error == heard["errno"] and probe.telling and not recipe.confinement.profile:
+        return f"{others}, by its seccomp filter ({call} = {answer_of(error)} as well)"
+    return others
+
+
 def _own(probe: Probe, recipe: Recipe) -> str:
     """What of its own a permission is about, so that it is none over the host; "" where it is."""
-    new = recipe.confinement.namespaces
-    if probe.name == "hostname-set" and "uts" in new:
-        return "its own UTS namespace"
-    if probe.initial_user and "user" in new:
-        return "what its own user namespace owns"
-    return ""
+    return _OWN[probe.own] if probe.own in recipe.confinement.namespaces else ""
 
 
 def _not_given(probe: Probe, recipe: Recipe, powers: Powers, failures: Mapping[str, str]) -> str:
@@ -223,10 +232,26 @@ def _pids(recipe: Recipe, heard: Mapping[str, Any]) -> ProbeAnswer | str:
         answer = f"{answer_of(heard['errno'])} after {forks} forks"
         if heard["errno"] != errno.EAGAIN:
             return f"fork() answered {answer}, which is no limit of tasks"
+        if limit is not None and tasks < limit:
+            return f"fork() answered {answer}, short of its limit of {limit}: its RLIMIT_NPROC came first"
         return ProbeAnswer(False, "fork()", answer, float(tasks))
     if limit is None or tasks <= limit:
         return f"only {forks} forks were tried"
     return ProbeAnswer(True, "fork()", f"{forks} forks and no refusal", float(tasks))
 
 
-_LIMITS = {"freezer": _freezer, "memory-limit": _memory, "cpu-quota": _cpu, "pids-limit": _pids}
+def _account(_: Recipe, heard: Mapping[str, Any]) -> ProbeAnswer | str:
+    if "counted" not in heard:
+        return "the kernel's count of its CPU time could not be read"
+    used, counted = heard["used"], heard["counted"]
+    shown = f"its cgroup counted {counted // 1000} us"
+    return ProbeAnswer(counted < used // 2, heard["call"], shown, counted / 1e9)
+
+
+_LIMITS = {
+    "freezer": _freezer,
+    "memory-limit": _memory,
+    "cpu-quota": _cpu,
+    "pids-limit": _pids,
+    "cpu-account": _account,
+}

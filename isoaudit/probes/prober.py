@@ -8,6 +8,7 @@ import os
 import resource
 import select
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from isoaudit.collect import cgroups as collected
@@ -17,18 +18,20 @@ from isoaudit.collect.tree import VanishedError, read_file
 from isoaudit.facts.cgroup import parse_cpu_list
 from isoaudit.facts.mounts import parse_mountinfo
 from isoaudit.facts.namespaces import same
+from isoaudit.facts.status import parse_status
 from isoaudit.facts.units import binary
-from isoaudit.kernel import credentials, mounting, syscalls
+from isoaudit.kernel import credentials, device_filter, mounting, syscalls
 from isoaudit.kernel.capability import mask, names
 from isoaudit.model import Known, Unknown
 from isoaudit.probes import cgroups, payloads
 from isoaudit.probes.catalogue import BY_NAME, HAZARDS, LIMIT, PROBES, Probe
+from isoaudit.probes.declared import clocks
 from isoaudit.probes.engines import native
 from isoaudit.probes.interpret import Powers, verdict
 from isoaudit.probes.twin import NoTwinError, Recipe, recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from types import TracebackType
 
     from isoaudit.facts.container import Container
@@ -92,7 +95,33 @@ class Plan(NamedTuple):
     spinners: int
 
 
-def plan(made: Recipe, hazard: str, available_memory: int, cpus: int, v2_memory: bool) -> Plan:  # noqa: FBT001
+def lacking() -> dict[str, str]:
+    """The probes whose calls would have this kernel look for a module, by name, and why they are not made."""
+    found = {}
+    for probe in PROBES:
+        path, word = probe.needs
+        if not path:
+            continue
+        try:
+            shown = read_file(path).decode("ascii", "replace").split()
+        except FileNotFoundError:
+            found[probe.name] = f"there is no {path}: the kernel would look for a module"
+        except OSError as error:
+            found[probe.name] = f"{path}: {error.strerror}: whether the kernel has what it calls is not known"
+            continue
+        if word and word not in shown:
+            found[probe.name] = f"{path} shows nothing of it: the kernel would look for a module"
+    return found
+
+
+def plan(
+    made: Recipe,
+    hazard: str,
+    available_memory: int,
+    cpus: int,
+    v2_memory: bool,  # noqa: FBT001
+    impossible: Mapping[str, str] = MappingProxyType({}),
+) -> Plan:
     """Choose the probes for a twin.
 
     Args:
@@ -101,9 +130,10 @@ def plan(made: Recipe, hazard: str, available_memory: int, cpus: int, v2_memory:
         available_memory: what a probe may touch, in bytes.
         cpus: how many are online.
         v2_memory: whether the memory controller is on cgroup v2.
+        impossible: what this kernel must not be asked, and why.
     """
     limits = made.limits
-    refused = dict(made.unlimited)
+    refused = {**dict(made.unlimited), **impossible}
     for probe in PROBES:
         if HAZARDS.index(probe.hazard) > HAZARDS.index(hazard):
             refused[probe.name] = f"it is {probe.hazard}: allow it by --probes {probe.hazard}"
@@ -192,14 +222,34 @@ class _Twin:
             self._try("devices", "devices", "devices.deny", "a")
             for rule in limits.devices:
                 self._try("devices", "devices", "devices.allow", rule)
+        for program in limits.device_programs:
+            self._attach(program)
+        for controller, directory, files in limits.owners:
+            self._give(controller, directory, files)
         if "freezer" in self.planned.names:
             self._join("freezer" if self.group.version("freezer") else "")
+        if "cpu-account" in self.planned.names:
+            self._join("cpuacct" if self.group.version("cpuacct") == 1 else "")
 
     def _try(self, what: str, controller: str, file: str, value: str) -> None:
         try:
             self.group.set(controller, file, value)
         except OSError as error:
             self.failures.setdefault(what, f"{file}: {error.strerror}")
+
+    def _attach(self, program: str) -> None:
+        """Put a device program of its original's on its v2 cgroup."""
+        try:
+            device_filter.attach(self.group.join(""), program)
+        except OSError as error:
+            self.failures.setdefault("devices", f"bpf(2): {error.strerror}")
+
+    def _give(self, controller: str, directory: int, files: int) -> None:
+        """Let its cgroup belong to whom its original's belongs to."""
+        try:
+            self.group.give(controller, directory, files)
+        except OSError as error:
+            self.failures.setdefault("owner of its cgroup", f"{error.strerror}")
 
     def _join(self, controller: str) -> None:
         try:
@@ -213,6 +263,8 @@ class _Twin:
         """React to one message."""
         if "want" in message:
             self._grant(message["want"])
+        elif "lacks" in message:
+            self.failures[message["lacks"]] = message["reason"]
         elif "name" in message:
             name = message["name"]
             self.heard[name] = message
@@ -355,7 +407,40 @@ def _watch_frozen(twin: _Twin) -> dict[str, Any]:
     return {"frozen": frozen and before > 0, "moved": moved, "file": file}
 
 
+def _look_at_clocks(twin: _Twin) -> None:
+    twin.figures["clock-shared"] = {"before": clocks.now()}
+
+
+def _look_again(twin: _Twin) -> None:
+    twin.figures["clock-shared"]["after"] = clocks.now()
+
+
+def _look_at_pids(twin: _Twin) -> None:
+    assert twin.container is not None  # noqa: S101  it has just been heard
+    status = parse_status(read_file(f"/proc/{twin.container.pid}/status"), "status")
+    pids = status.ns_pids
+    twin.figures["namespace-pid-map"] = {"ns_pids": pids.value if isinstance(pids, Known) else ()}
+
+
+def _cpu_time(twin: _Twin) -> int:
+    """The CPU time that its cgroup has counted, in nanoseconds."""
+    if twin.group.version("cpuacct") == 1:
+        return int(twin.group.get("cpuacct", "cpuacct.usage"))
+    return twin.group.number("", "cpu.stat", "usage_usec") * 1000
+
+
+def _count_cpu(twin: _Twin) -> None:
+    twin.group.join("cpuacct" if twin.group.version("cpuacct") == 1 else "")
+    twin.figures["cpu-account"] = {"counted": -_cpu_time(twin)}
+
+
+def _counted_cpu(twin: _Twin) -> None:
+    twin.figures["cpu-account"]["counted"] += _cpu_time(twin)
+
+
 _BEFORE: Mapping[str, Callable[[_Twin], None]] = {
+    "clock-shared": _look_at_clocks,
+    "cpu-account": _count_cpu,
     "freezer": _ready_to_freeze,
     "memory-limit": _limit_memory,
     "cpu-quota": _limit_cpu,
@@ -365,7 +450,13 @@ _WATCHES: Mapping[str, Callable[[_Twin], dict[str, Any]]] = {
     "freezer": _watch_frozen,
     "memory-limit": _watch_memory,
 }
-_AFTER: Mapping[str, Callable[[_Twin], None]] = {"cpu-quota": _release_cpu, "pids-limit": _release_pids}
+_AFTER: Mapping[str, Callable[[_Twin], None]] = {
+    "clock-shared": _look_again,
+    "cpu-account": _counted_cpu,
+    "cpu-quota": _release_cpu,
+    "namespace-pid-map": _look_at_pids,
+    "pids-limit": _release_pids,
+}
 
 
 class Prober:
@@ -377,6 +468,7 @@ class Prober:
         host: the host's facts.
         hazard: the worst class of probes that is allowed: "safe", "visible" or "disruptive".
         progress: told how many twins are done, of how many.
+        shared: (kind, inode) of the namespaces that more than one container is in.
     """
 
     def __init__(
@@ -385,17 +477,21 @@ class Prober:
         *,
         hazard: str = "safe",
         progress: Callable[[int, int], None] | None = None,
+        shared: Collection[tuple[str, int]] = (),
     ) -> None:
         self._host = host
+        self._shared = shared
         self._hazard = hazard
         self._progress = progress or (lambda _done, _total: None)
         hierarchies = host.hierarchies.value if isinstance(host.hierarchies, Known) else ()
         self._cgroups = cgroups.RunCgroups(hierarchies)
         self._memo: dict[Recipe, _Outcome] = {}
+        self._verdicts: dict[Recipe, tuple[tuple[str, Reading[ProbeAnswer]], ...]] = {}
         self._running: list[_Twin] = []
         self._containers: list[native.TestContainer] = []
         self._made = 0
         self._devices: int | None = None
+        self._impossible = lacking()
         self._powers = Powers(credentials.permitted(), _own_rtprio())
         self._cpus = len(host.cpus.value) if isinstance(host.cpus, Known) else 1
         self._slots = min(2 * self._cpus, _SLOTS)
@@ -434,7 +530,7 @@ class Prober:
         if self._obstacle:
             return self._obstacle
         try:
-            return recipe(self._host, container)
+            return recipe(self._host, container, self._shared)
         except NoTwinError as error:
             return str(error)
         except ValueError as error:
@@ -443,8 +539,13 @@ class Prober:
     def _answers(self, key: str, made: Recipe | str) -> dict[str, Reading[ProbeAnswer]]:
         if isinstance(made, str):
             return {probe.name: Unknown(f"probe {probe.name}", made) for probe in PROBES}
-        outcome = self._memo[made]
-        return {probe.name: self._answer(probe, key, made, outcome) for probe in PROBES}
+        if made not in self._verdicts:
+            outcome = self._memo[made]
+            self._verdicts[made] = tuple(
+                (probe.name, self._answer(probe, key, made, outcome)) for probe in PROBES
+            )
+        # What the twin of many says is told of each by its own name.
+        return {name: _of(key, name, reading) for name, reading in self._verdicts[made]}
 
     def _answer(self, probe: Probe, key: str, made: Recipe, outcome: _Outcome) -> Reading[ProbeAnswer]:
         if probe.name in outcome.refused:
@@ -495,7 +596,8 @@ class Prober:
 
     def _start(self, made: Recipe) -> _Twin:
         memory = _available_memory() // 8 // self._slots
-        planned = plan(made, self._hazard, memory, self._cpus, self._cgroups.version("memory") == 2)
+        v2_memory = self._cgroups.version("memory") == 2
+        planned = plan(made, self._hazard, memory, self._cpus, v2_memory, self._impossible)
         self._made += 1
         twin = _Twin(made, planned, self._cgroups.group(str(self._made)))
         self._running.append(twin)
@@ -517,6 +619,7 @@ class Prober:
                 register=self._containers.append,
                 keep=[devices] if devices >= 0 else [],
             )
+            twin.failures.update(twin.container.lacking)
         except OSError as error:
             twin.failed = f"its twin could not be made: {error.strerror}"
             twin.group.remove()
@@ -550,6 +653,13 @@ class Prober:
                     os.close(self._devices)
                 self._devices = -1
         return self._devices
+
+
+def _of(key: str, name: str, reading: Reading[ProbeAnswer]) -> Reading[ProbeAnswer]:
+    source = f"probe {name} in a twin of {key}"
+    if isinstance(reading, Known):
+        return Known(reading.value, source)
+    return reading if reading.source == f"probe {name}" else Unknown(source, reading.reason)
 
 
 def _own_rtprio() -> int | None:

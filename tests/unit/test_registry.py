@@ -9,7 +9,7 @@ import pytest
 from isoaudit import registry
 from isoaudit.errors import UsageError
 from isoaudit.model import Outcome, Severity, Verdict, passed
-from isoaudit.registry import Catalogue, CheckError, Variant, family, load, parse_page, require_trusted
+from isoaudit.registry import Catalogue, CheckError, Page, Variant, family, load, require_trusted
 from isoaudit.resources import bundled
 
 PAGE = '''"""It has a gap.
@@ -188,10 +188,10 @@ def test_merged(catalogue: Catalogue, tmp_path: Path) -> None:
         both.merged(catalogue)
 
 
-def test_parse_page_of_anything() -> None:
-    page = parse_page("Title.")
+def test_a_page_of_anything() -> None:
+    page = Page("Title.")
     assert (page.title, page.sections, page.remediation) == ("Title", {}, "")
-    assert parse_page("").title == ""
+    assert Page("").title == ""
 
 
 # --- whose code we run -------------------------------------------------------------------------------------

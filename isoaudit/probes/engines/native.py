@@ -7,6 +7,7 @@ dies with us, it is killed through a pidfd, and it is reaped whatever happens.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import json
 import os
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from isoaudit.kernel import clone, credentials, mounting, seccomp
 from isoaudit.probes.cgroups import write
+from isoaudit.probes.engines import kernel_mounts
+from isoaudit.probes.kernel_mounts import CGROUP, PLAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from isoaudit.facts.idmap import IdRange
     from isoaudit.probes.cgroups import Group
@@ -59,6 +62,7 @@ class TestContainer:
         self.pid = cloned.pid
         self.answers = answers  # readable when it has said something, or ended
         self.group = group
+        self.lacking: dict[str, str] = {}  # what could not be given to it from outside, and why
         self._pidfd = cloned.pidfd
         self._replies = replies
         self._buffer = b""
@@ -122,6 +126,8 @@ def start(
     Raises:
         OSError: it could not be made. Nothing of it is left.
     """
+    lacking: dict[str, str] = {}
+    cgroups = _own_cgroups(confinement, group, lacking)
     pipes = _Pipes(*os.pipe(), *os.pipe())
     # A handler that raises must not come between the clone and the note of its pid.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -134,10 +140,11 @@ def start(
                 os.close(fd)
             raise
         if cloned.pid == 0:
-            _child(confinement, pipes, main, {*keep}, furnish)
+            _child(confinement, pipes, main, {*keep}, furnish, cgroups)
         os.close(pipes.answers_out)
         os.close(pipes.replies_in)
         container = TestContainer(cloned, pipes.answers_in, pipes.replies_out, group)
+        container.lacking.update(lacking)
         register(container)
         _admit(container, confinement)
     except BaseException:
@@ -149,14 +156,34 @@ def start(
     return container
 
 
+def _own_cgroups(confinement: Confinement, group: Group, lacking: dict[str, str]) -> dict[str, str]:
+    """The directories of the cgroups of its own that it is to see, by controller."""
+    found = {}
+    for mount in confinement.mounts or ():
+        if mount.kind == CGROUP:
+            try:
+                found[mount.source] = group.join(mount.source)
+            except OSError as error:
+                lacking[f"/{mount.target}"] = f"{error.strerror}"
+    return found
+
+
 def _admit(container: TestContainer, confinement: Confinement) -> None:
-    """The parent's part: cgroups, id maps, then let it go."""
+    """The parent's part: cgroups, id maps, scheduling, then let it go."""
     base = f"/proc/{container.pid}"
     container.group.add(container.pid)
     write(f"{base}/oom_score_adj", "1000")
     if confinement.uid_map:
         write(f"{base}/uid_map", _map(confinement.uid_map))
         write(f"{base}/gid_map", _map(confinement.gid_map))
+    policy, _, nice = confinement.scheduling
+    try:
+        if nice:
+            os.setpriority(os.PRIO_PROCESS, container.pid, nice)
+        if policy:
+            os.sched_setscheduler(container.pid, policy, os.sched_param(0))
+    except OSError as error:
+        container.lacking["scheduling"] = f"{error.strerror}"
     container.reply(_GO[0])
 
 
@@ -170,6 +197,7 @@ def _child(
     main: Callable[[Channel], None],
     keep: set[int],
     furnish: Callable[[], None] | None,
+    cgroups: Mapping[str, str],
 ) -> None:
     """The child's part; it never returns."""
     status = 1
@@ -182,10 +210,12 @@ def _child(
         # An end of file: the parent died before PR_SET_PDEATHSIG was in force.
         if os.read(channel.replies, 1) == _GO:
             try:
-                confine(confinement, furnish)
+                lacking = confine(confinement, furnish, cgroups)
             except OSError as error:
                 channel.say({"failed": f"{error.strerror}", "errno": error.errno})
             else:
+                for wall, reason in lacking.items():
+                    channel.say({"lacks": wall, "reason": reason})
                 main(channel)
                 status = 0
     except BaseException as error:  # noqa: BLE001  into the parent's frames it must never go
@@ -211,49 +241,98 @@ def _detach(keep: set[int]) -> None:
     os.closerange(first, os.sysconf("SC_OPEN_MAX"))
 
 
-def confine(confinement: Confinement, furnish: Callable[[], None] | None = None) -> None:
+def confine(
+    confinement: Confinement,
+    furnish: Callable[[], None] | None = None,
+    cgroups: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """Put all walls around this process; it is in its new namespaces already, but the cgroup one.
+
+    Args:
+        confinement: the walls.
+        furnish: as for `start`.
+        cgroups: directories of its own cgroups, by controller.
+
+    Returns:
+        The walls that could not be put up, or only in part, and why; mounts by their places.
 
     Raises:
         OSError: what the kernel answered.
     """
+    lacking: dict[str, str] = {}
     if confinement.uid_map:
         # The id it was cloned with is not mapped here, and no filesystem takes files of an id that is not.
         user, group = confinement.uid_map[0].inside, confinement.gid_map[0].inside
         credentials.take_ids((user, user, user), (group, group, group))
     if "cgroup" in confinement.namespaces:
         clone.unshare("cgroup")
-    _new_root(confinement.namespaces, furnish)
+    attributes = _attributes() if confinement.profile else -1
+    lacking.update(_new_root(confinement, furnish, cgroups or {}))
     for number, soft, hard in confinement.rlimits:
-        _limit(number, soft, hard)
-    if confinement.seccomp:
-        # Before the capability that installing takes without no_new_privs is gone.
-        seccomp.install(confinement.seccomp)
-    credentials.become(confinement.uids, confinement.gids, confinement.capabilities)
+        if not _limit(number, soft, hard):
+            lacking[f"resource limit {number}"] = "it is above isoaudit's own"
+    if confinement.profile:
+        try:
+            # A profile may well forbid all of what was done up to here.
+            os.write(attributes, f"changeprofile {confinement.profile}".encode())
+        except OSError as error:
+            lacking["LSM label"] = f"{error.strerror}"
+        os.close(attributes)
+    # As runc does: without no_new_privs only privilege installs a filter, with it everybody.
+    if not confinement.no_new_privs:
+        _install(confinement.seccomp, lacking)
+    credentials.become(confinement.uids, confinement.gids, confinement.capabilities, confinement.groups)
     credentials.die_with_parent()
     if confinement.no_new_privs:
         credentials.set_no_new_privs()
+        _install(confinement.seccomp, lacking)
+    return lacking
 
 
-def _new_root(namespaces: Iterable[str], furnish: Callable[[], None] | None) -> None:
-    """A tmpfs with /proc and /tmp and nothing else, unless `furnish` puts more there."""
+def _attributes() -> int:
+    """A descriptor of this process's AppArmor attribute, opened while the host's /proc is still there."""
+    for path in ("/proc/thread-self/attr/apparmor/current", "/proc/thread-self/attr/current"):
+        with contextlib.suppress(FileNotFoundError):  # before Linux 5.8 there is one attribute for all LSMs
+            return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    raise FileNotFoundError(errno.ENOENT, "no LSM attributes in /proc")
+
+
+def _install(programs: Iterable[str], lacking: dict[str, str]) -> None:
+    for program in programs:
+        try:
+            seccomp.install(program)
+        except OSError as error:
+            lacking["seccomp filter"] = f"{error.strerror}"
+            return
+
+
+def _new_root(
+    confinement: Confinement, furnish: Callable[[], None] | None, cgroups: Mapping[str, str]
+) -> dict[str, str]:
+    """A tmpfs with /tmp, the mounts of the kernel's filesystems, and what `furnish` puts there.
+
+    Returns:
+        The places where a mount was refused, and why.
+    """
+    own_user = "user" in confinement.namespaces
     mounting.make_private()
-    # A directory that is there for sure; what lies under it goes away with the old root.
-    mounting.mount("tmpfs", "/proc", "tmpfs", mounting.MS_NOSUID, _ROOT_SIZE)
-    os.chdir("/proc")
-    os.mkdir("proc")
-    os.mkdir("tmp")
+    mounting.cover_root(_ROOT_SIZE)
+    for folder in ("proc", "sys", "tmp"):
+        os.mkdir(folder)
     os.chmod("tmp", 0o1777)  # noqa: S103  as any /tmp
-    # procfs shows a PID namespace, and only who owns that may mount it.
-    if "pid" in namespaces or "user" not in namespaces:
-        mounting.mount("proc", "proc", "proc", mounting.MS_NOSUID | mounting.MS_NODEV | mounting.MS_NOEXEC)
+    mounts = confinement.mounts
+    if mounts is None:
+        # procfs shows a PID namespace, and only who owns that may mount it.
+        mounts = (PLAIN,) if "pid" in confinement.namespaces or not own_user else ()
+    refused = kernel_mounts.make(mounts, cgroups, keep=own_user)
     if furnish is not None:
         furnish()
     mounting.pivot_here()
+    return refused
 
 
-def _limit(number: int, soft: int | None, hard: int | None) -> None:
-    """setrlimit(2), as far as it goes without CAP_SYS_RESOURCE."""
+def _limit(number: int, soft: int | None, hard: int | None) -> bool:
+    """setrlimit(2), as far as it goes without CAP_SYS_RESOURCE; whether that is all of it."""
     _, most = resource.getrlimit(number)
     wanted = resource.RLIM_INFINITY if hard is None else hard
     if most != resource.RLIM_INFINITY and not 0 <= wanted <= most:
@@ -262,3 +341,4 @@ def _limit(number: int, soft: int | None, hard: int | None) -> None:
     if wanted != resource.RLIM_INFINITY and not 0 <= amount <= wanted:
         amount = wanted
     resource.setrlimit(number, (amount, wanted))
+    return wanted == (resource.RLIM_INFINITY if hard is None else hard)

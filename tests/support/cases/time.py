@@ -32,7 +32,10 @@ HELD = make_status(cap_effective=TIME, cap_permitted=TIME, cap_bounding=OCI_DEFA
 BOUND = make_status(cap_bounding=OCI_DEFAULT | TIME, no_new_privs=Known(False, "s"))
 OWN_USER = namespaces(PID, **{**OWN_INODES, "user": 4026532900})
 OWN_TIME = namespaces(PID, **{**OWN_INODES, "time": 4026532901})
-REFUSED = answered("clock-set", succeeded=False, answer="EPERM", call="settimeofday(NULL, NULL)")
+REFUSED = {
+    **answered("clock-set", succeeded=False, answer="EPERM", call="settimeofday(NULL, NULL)"),
+    **answered("clock-adjust", succeeded=False, answer="EPERM", call="adjtimex({ADJ_TICK, tick=0})"),
+}
 
 INTRUDER = Process(
     4300,

@@ -26,3 +26,9 @@ def test_a_machine_without_numbers_cannot_probe(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(OSError, match="not known here") as caught:
         syscalls.number("mount")
     assert caught.value.errno == errno.ENOSYS
+
+
+def test_a_call_that_this_machine_does_not_have_is_answered_as_a_kernel_without_it_would() -> None:
+    with pytest.raises(OSError, match="not implemented") as caught:
+        syscalls.call("no_such_call")
+    assert caught.value.errno == errno.ENOSYS

@@ -10,8 +10,10 @@ from support.facts import make_container, make_host, make_status
 
 from isoaudit.kernel.capability import mask
 from isoaudit.model import Known, Unknown
-from isoaudit.probes.catalogue import PERMISSION, PROBES
+from isoaudit.probes import prober
+from isoaudit.probes.catalogue import HAZARDS, PERMISSION, PROBES
 from isoaudit.probes.interpret import Powers, interpret, verdict
+from isoaudit.probes.kernel_mounts import Unlike
 from isoaudit.probes.prober import plan
 from isoaudit.probes.twin import Recipe, recipe
 
@@ -75,6 +77,43 @@ def said(
         ("signal-host", errno.ESRCH, False),
         ("realtime-schedule", 0, True),
         ("realtime-schedule", errno.EPERM, False),
+        ("clock-adjust", errno.EINVAL, True),
+        ("clock-adjust", 0, None),
+        ("module-load", errno.EBADF, True),
+        ("module-load", errno.ENOEXEC, True),
+        ("module-load", errno.ENOSYS, False),
+        ("kexec-load", errno.EINVAL, True),
+        ("kexec-load", errno.ENOSYS, False),
+        ("reboot", errno.EINVAL, True),
+        ("reboot", 0, None),
+        ("swap-on", errno.ENOENT, True),
+        ("swap-on", errno.EACCES, None),
+        ("account", errno.ENOENT, True),
+        ("bpf-load", 0, True),
+        ("bpf-load", errno.ENOMEM, None),
+        ("bpf-list", errno.ENOENT, True),
+        ("perf-open", errno.EACCES, False),
+        ("perf-watch", errno.ENODEV, None),
+        ("io-uring-setup", errno.ENOSYS, False),
+        ("io-uring-setup", errno.ENOMEM, None),
+        ("userfaultfd", errno.ENOSYS, False),
+        ("keyring", errno.ENOKEY, True),
+        ("keyring", errno.EDQUOT, None),
+        ("vsock-socket", errno.EAFNOSUPPORT, False),
+        ("kernel-log-read", 0, True),
+        ("io-port", errno.EINVAL, None),
+        ("open-by-handle", errno.ESTALE, True),
+        ("open-by-handle", errno.EBADF, None),
+        ("process-read", errno.EFAULT, True),
+        ("process-read", errno.EBADF, True),
+        ("process-read", errno.ESRCH, False),
+        ("network-admin", errno.ENODEV, True),
+        ("audit-control", errno.ECONNREFUSED, False),
+        ("nice-raise", errno.EACCES, False),
+        ("memory-lock", errno.ENOMEM, False),
+        ("core-pattern-write", errno.EROFS, False),
+        ("core-pattern-write", errno.ENOENT, False),
+        ("core-pattern-write", errno.EIO, None),
     ],
 )
 def test_what_an_errno_means(name: str, error: int, meaning: bool | None) -> None:  # noqa: FBT001
@@ -88,10 +127,11 @@ def test_every_permission_probe_has_a_table() -> None:
 
 
 def test_success_without_the_filter_is_no_proof_and_a_refusal_is() -> None:
-    filtered = made(status=OPEN._replace(seccomp=Known(2, "s")))
+    filtered = made(status=OPEN._replace(seccomp=Known(2, "s")), filters=facts.denied("ptrace(2)"))
     reason = said("clock-set", heard("clock-set", 0), filtered)
     assert "could set the host's clock" in str(reason)
-    assert "seccomp filter, which may refuse it" in str(reason)
+    assert "seccomp filter: EACCES" in str(reason)
+    assert "which may refuse it" in str(reason)
     assert said("clock-set", heard("clock-set", errno.EPERM), filtered) is False
     assert said("clock-set", heard("clock-set", 0)) is True
 
@@ -213,6 +253,144 @@ def test_on_v2_the_memory_limit_needs_leave_to_be_visible() -> None:
     small = made(cgroup=facts.cgroup_v2(memory__max=str(64 << 20)))
     assert "--probes visible" in planned(small, v2=True)["memory-limit"]
     assert "memory-limit" not in planned(small, "visible", v2=True)
+
+
+def test_every_probe_is_declared_whole() -> None:
+    for probe in PROBES:
+        assert probe.hazard in HAZARDS
+        assert all((probe.proves, probe.kernel, probe.touches, probe.undo)), probe.name
+        assert probe.calls or probe.run, probe.name
+        assert not probe.reach or probe.reached, probe.name
+        assert not set(probe.permitted) & {*probe.refused, errno.EPERM}, probe.name
+    assert len({probe.name for probe in PROBES}) == len(PROBES)
+
+
+FILTERED = made(status=OPEN._replace(seccomp=Known(2, "s")), filters=facts.filters(deny=("bpf",)))
+
+
+def told(name: str, message: dict[str, Any], container: Recipe) -> str:
+    found = verdict(name, "web", container, message, ALL, {})
+    assert isinstance(found, Known)
+    return found.value.answer
+
+
+def test_who_refused_is_told_by_a_call_that_takes_no_right() -> None:
+    message = heard("bpf-load", errno.EPERM)
+    assert told("bpf-load", message, FILTERED) == "EPERM"
+    filters = told("bpf-load", {**message, "reach": ("bpf(9999)", errno.EPERM)}, FILTERED)
+    assert filters == "EPERM, by its seccomp filter (bpf(9999) = EPERM as well)"
+    kernels = told("bpf-load", {**message, "reach": ("bpf(9999)", errno.EINVAL)}, FILTERED)
+    assert kernels == "EPERM, by the kernel (bpf(9999) = EINVAL)"
+    assert told("bpf-load", {**message, "reach": ("bpf(9999)", errno.EPERM)}, made()) == "EPERM"
+    # Before Linux 6.12 the kernel itself answers so.
+    handle = {**heard("open-by-handle", errno.EPERM), "reach": ("open_by_handle_at(-1)", errno.EPERM)}
+    assert told("open-by-handle", handle, FILTERED) == "EPERM"
+
+
+def test_all_that_was_refused_is_told() -> None:
+    message = heard("keyring", errno.EPERM, others=[["add_key()", errno.ENOSYS]])
+    assert told("keyring", message, made()) == "EPERM; add_key() = ENOSYS"
+
+
+def test_a_mask_is_a_refusal() -> None:
+    message = heard("sysrq-write", 0, path="/proc/sysrq-trigger", cover="the character device 1:3")
+    assert said("sysrq-write", message) is False
+    assert "1:3" in told("sysrq-write", message, made())
+    del message["cover"]
+    assert said("sysrq-write", message) is True
+
+
+def test_a_file_that_the_twin_does_not_have_as_its_original_has_tells_nothing() -> None:
+    unlike = made()._replace(unlike=(Unlike("/proc", "it was not mounted"),))
+    for error in (0, errno.EROFS):
+        message = heard("sysctl-write", error, path="/proc/sys/vm/swappiness")
+        assert "it was not mounted" in str(said("sysctl-write", message, unlike))
+    failing = {"owner of its cgroup": "Operation not permitted"}
+    message = heard("cgroup-write", errno.EACCES, path="/sys/fs/cgroup/cgroup.procs")
+    assert "Operation not permitted" in str(said("cgroup-write", message, failures=failing))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "error"),
+    [
+        ("pid", "reboot", errno.EINVAL),
+        ("pid", "signal-host", 0),
+        ("net", "network-admin", errno.ENODEV),
+        ("user", "open-by-handle", errno.ESTALE),
+    ],
+)
+def test_what_is_its_own_is_no_gap(kind: str, name: str, error: int) -> None:
+    shared = made(namespaces=facts.namespaces(1, **facts.HOST_INODES))
+    own = made(namespaces=facts.namespaces(1, **{**facts.HOST_INODES, kind: 7}))
+    assert said(name, heard(name, error), shared) is True
+    assert said(name, heard(name, error), own) is False
+
+
+SECOND = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("clocks", "answer", "offset"),
+    [
+        ([100, 10, 20], "CLOCK_REALTIME the host's, CLOCK_MONOTONIC the host's", 0.0),
+        ([100, 10 + 5 * SECOND, 20], "CLOCK_MONOTONIC +5.000000 s from the host's, CLOCK_BOOTTIME the", 5.0),
+    ],
+)
+def test_clocks(clocks: list[int], answer: str, offset: float) -> None:
+    message = {"name": "clock-shared", "call": "clock_gettime()", "clocks": clocks}
+    assert "were not read" in str(said("clock-shared", message))
+    beside = {**message, "before": [99, 9, 19], "after": [101, 11, 21]}
+    found = verdict("clock-shared", "web", made(), beside, ALL, {})
+    assert isinstance(found, Known)
+    assert found.value.succeeded
+    assert answer in found.value.answer
+    assert found.value.measured == pytest.approx(offset)
+    apart = {**beside, "clocks": [100 + SECOND, *clocks[1:]]}
+    assert said("clock-shared", apart) is False
+
+
+@pytest.mark.parametrize(
+    ("pids", "answer"),
+    [((4242, 1), False), ((4242,), "not the last"), ((1,), True), ((), "does not show")],
+)
+def test_the_two_numbers_of_a_process(pids: tuple[int, ...], answer: bool | str) -> None:  # noqa: FBT001
+    message = {"name": "namespace-pid-map", "call": "getppid()", "inside": 1, "ns_pids": pids}
+    found = said("namespace-pid-map", message)
+    assert answer in found if isinstance(answer, str) and isinstance(found, str) else found is answer
+
+
+def test_newer_calls() -> None:
+    honest = {"clone3": errno.ENOSYS, "statx": 0, "openat2": errno.EINVAL}
+    message = {"name": "newer-calls", "call": "clone3, statx, openat2", "answers": honest}
+    assert said("newer-calls", message, FILTERED) is False
+    misled = {**message, "answers": {**honest, "clone3": errno.EPERM}}
+    assert said("newer-calls", misled, FILTERED) is True
+    assert told("newer-calls", misled, FILTERED) == "clone3: EPERM"
+    unread = made(status=OPEN._replace(seccomp=Known(2, "s")), filters=facts.denied("ptrace(2)"))
+    assert "seccomp filter" in str(said("newer-calls", message, unread))
+
+
+@pytest.mark.parametrize(
+    ("figures", "answer"),
+    [({"counted": 2_001_000}, False), ({"counted": 0}, True), ({}, "could not be read")],
+)
+def test_account(figures: dict[str, int], answer: bool | str) -> None:  # noqa: FBT001
+    found = said("cpu-account", {"name": "cpu-account", "call": "burn", "used": 2_000_000, **figures})
+    assert answer in found if isinstance(answer, str) and isinstance(found, str) else found is answer
+
+
+def test_no_socket_is_opened_whose_module_would_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def protocols(path: str) -> bytes:
+        if path == "/proc/net/protocols":
+            return b"protocol size\nPACKET 100\n"
+        raise FileNotFoundError(errno.ENOENT, "No such file", path)
+
+    monkeypatch.setattr(prober, "read_file", protocols)
+    found = prober.lacking()
+    assert set(found) == {"vsock-socket", "audit-control"}
+    assert "would look for a module" in found["vsock-socket"]
+    refused = plan(made(), "safe", 8 << 30, 2, v2_memory=False, impossible=found).refused
+    assert refused["vsock-socket"] == found["vsock-socket"]
 
 
 def test_powers_do_not_matter_inside_a_user_namespace() -> None:

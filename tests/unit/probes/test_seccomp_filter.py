@@ -7,18 +7,22 @@ import pytest
 from isoaudit.kernel import seccomp
 
 
-def evaluate(program: list[tuple[int, int, int, int]], number: int, architecture: int) -> int:
+def evaluate(
+    program: list[tuple[int, int, int, int]], number: int, architecture: int, argument: int = 0
+) -> int:
     """What a filter returns: loads, jumps and returns are all it is made of."""
     at, register = 0, 0
     while True:
         code, if_true, if_false, operand = program[at]
         at += 1
         if code == 0x20:
-            register = {0: number, 4: architecture}[operand]
+            register = {0: number, 4: architecture, 16: argument}[operand]
         elif code == 0x15:
             at += if_true if register == operand else if_false
         elif code == 0x35:
             at += if_true if register >= operand else if_false
+        elif code == 0x45:
+            at += if_true if register & operand else if_false
         else:
             return operand
 
@@ -41,3 +45,14 @@ def test_the_rest_is_allowed(program: list[tuple[int, int, int, int]], number: i
 
 def test_a_foreign_architecture_is_killed(program: list[tuple[int, int, int, int]]) -> None:
     assert evaluate(program, 1, 0x40000003) == 0x80000000
+
+
+@pytest.mark.parametrize("flags", [0x10000000, 0x20000 | 17, 0x02000000])
+def test_clone_makes_no_namespace(flags: int) -> None:
+    program = seccomp.deny_list([165, 272], clone=56)
+    architecture = program[1][3]
+    assert evaluate(program, 56, architecture, flags) == 0x00050000 | errno.EPERM
+    assert evaluate(program, 56, architecture, 0x01200000 | 17) == 0x7FFF0000
+    assert evaluate(program, 57, architecture, flags) == 0x7FFF0000
+    assert evaluate(program, 272, architecture) == 0x00050000 | errno.EPERM
+    assert evaluate(program, 0x40000000, architecture) == 0x00050000 | errno.EPERM

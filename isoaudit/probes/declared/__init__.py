@@ -1,0 +1,1 @@
+"""The probes by what they are about: each module declares some, with what they call."""

@@ -159,7 +159,7 @@ def read_host(paths: Paths) -> HostReading:
         sizes.value if isinstance(sizes, Known) else (),
         memberships.value if isinstance(memberships, Known) else (),
     )
-    return HostReading(_with_engines(paths, host), reader, networks)
+    return HostReading(_with_versions(paths, _with_engines(paths, host)), reader, networks)
 
 
 def _meminfo(raw: bytes) -> dict[str, int]:
@@ -335,6 +335,13 @@ def _with_engines(paths: Paths, host: Host) -> Host:
 
     found = read_engines(paths, host.namespaces.pid, host.engine_sockets)
     return host._replace(engines=found.engines, engine_files=found.files)
+
+
+def _with_versions(paths: Paths, host: Host) -> Host:
+    from isoaudit.collect.kernel_build import with_kernel_build  # its data is not needed to begin
+    from isoaudit.collect.versions import read_versions
+
+    return with_kernel_build(paths, host)._replace(runtimes=read_versions(paths, host.engines))
 
 
 def _distribution(paths: Paths) -> Reading[str]:

@@ -1,4 +1,4 @@
-"""CPU levels of x86-64 (psABI, "Micro-Architecture Levels") from /proc/cpuinfo."""
+"""CPUs: levels of x86-64 (psABI, "Micro-Architecture Levels") from /proc/cpuinfo, and flaws from sysfs."""
 
 from __future__ import annotations
 
@@ -28,3 +28,12 @@ def parse_x86_level(raw: bytes) -> int:
                 level += 1
             return level
     raise ValueError("no flags line: not an x86 machine")
+
+
+def unmitigated(says: str) -> bool:
+    """Whether a file of /sys/devices/system/cpu/vulnerabilities says that a flaw, or a part of it, is open.
+
+    "Vulnerable: …", "Mitigation: …; SMT vulnerable", "Mitigation: …; BHI: Vulnerable"; not "Not affected",
+    "Mitigation: …" and "Unknown: …", by which the kernel says that it cannot tell (in virtual machines).
+    """
+    return "vulnerable" in says.lower() and "not vulnerable" not in says.lower()

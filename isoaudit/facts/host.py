@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from isoaudit.facts.clock import ClockStatus
     from isoaudit.facts.engines import Engine, EngineFile
     from isoaudit.facts.kernel import KernelRelease
+    from isoaudit.facts.kernel_build import KernelBuild
     from isoaudit.facts.mounts import Mount
     from isoaudit.facts.namespaces import Namespaces
     from isoaudit.facts.network import HostNetwork
     from isoaudit.facts.quotas import Quotas
+    from isoaudit.facts.software import Installed
     from isoaudit.model import Reading
 
 
@@ -68,6 +70,18 @@ class Host(NamedTuple):
     engine_files: Reading[tuple[EngineFile, ...]] = Unknown("/", _NOT_READ)
 
     command_line: Reading[str] = Unknown("/proc/cmdline", _NOT_READ)  # what the kernel was booted with
+    date: Reading[str] = Unknown("clock_gettime(2)", _NOT_READ)  # the day on which it was read, in UTC
+    os_release: Reading[Mapping[str, str]] = Unknown("/etc/os-release", _NOT_READ)  # ID, ID_LIKE and VERSION_ID
+    kernel_signature: Reading[str] = Unknown("/proc/version_signature", _NOT_READ)  # Ubuntu's; "" on others
+    kernel_build_options: Reading[KernelBuild] = Unknown("/proc/config.gz", _NOT_READ)
+    modules: Reading[frozenset[str]] = Unknown("/proc/modules", _NOT_READ)  # loaded
+    cpu_vulnerabilities: Reading[Mapping[str, str]] = Unknown(
+        "/sys/devices/system/cpu/vulnerabilities", _NOT_READ
+    )
+    smt: Reading[str] = Unknown(
+        "/sys/devices/system/cpu/smt/control", _NOT_READ
+    )  # "on", "off", "notsupported" …
+    runtimes: Reading[tuple[Installed, ...]] = Unknown("/usr", _NOT_READ)  # with their versions
 
     def sysctl(self, name: str) -> Reading[str]:
         """A kernel setting by its dotted name, such as `kernel.core_pattern`."""

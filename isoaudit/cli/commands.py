@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from isoaudit.cli import catalogue, collect, container, demo, judge, listing, render, scan
+from isoaudit.cli import catalogue, collect, container, demo, diff, judge, listing, probe, render, scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,5 +28,7 @@ ALL: tuple[Command, ...] = (
     Command("collect", collect.run, "Read the facts of this host into a snapshot, without judging."),
     Command("judge", judge.run, "Judge a snapshot, anywhere.", needs_arguments=True),
     Command("render", render.run, "Draw a saved report in another format.", needs_arguments=True),
+    Command("diff", diff.run, "Compare two saved reports: new, fixed, unchanged.", needs_arguments=True),
+    Command("probe", probe.run, "Audit a test container of an engine, a bundle, Compose or a pod."),
     Command("demo", demo.run, "Start three test containers, audit them, remove them."),
 )

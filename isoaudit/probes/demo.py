@@ -14,7 +14,7 @@ from isoaudit.errors import IsoauditError
 from isoaudit.facts.idmap import IdRange
 from isoaudit.facts.mounts import parse_mountinfo
 from isoaudit.facts.namespaces import TYPES
-from isoaudit.kernel import credentials, mounting, seccomp, syscalls
+from isoaudit.kernel import calls, credentials, mounting, seccomp, syscalls
 from isoaudit.kernel.capability import OCI_DEFAULT
 from isoaudit.kernel.credentials import CapabilitySets
 from isoaudit.probes.cgroups import Group, RunCgroups
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _MAP = (IdRange(0, 0x7000_0000, 65536),)
 _USER = 1000
 _DENIED = (
+    "_sysctl",
     "add_key",
     "bpf",
     "clone3",
@@ -35,15 +36,21 @@ _DENIED = (
     "finit_module",
     "fsopen",
     "init_module",
+    "io_uring_enter",
+    "io_uring_register",
+    "io_uring_setup",
     "kexec_load",
     "keyctl",
     "mount",
+    "nfsservctl",
+    "perf_event_open",
     "pivot_root",
     "ptrace",
     "request_key",
     "setns",
     "umount2",
     "unshare",
+    "uselib",
 )
 # OCI runtime-spec, "Default Devices", and what Docker 20.10 lets through besides.
 _NODES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -83,7 +90,8 @@ class _Kind(NamedTuple):
 def _kinds() -> tuple[_Kind, ...]:
     every = frozenset(kind for kind in TYPES if os.path.exists(f"/proc/self/ns/{kind}"))
     # pivot_root is ours to call before the filter is in force, mount and the like the container's never.
-    numbers = [syscalls.number(name) for name in _DENIED]
+    ours_by_name = calls.table(os.uname().machine)
+    numbers = [ours_by_name[name] for name in _DENIED if name in ours_by_name]
     deny = (seccomp.assemble(seccomp.deny_list(numbers, syscalls.number("clone"))),)
     ours = credentials.permitted()
     return (

@@ -79,7 +79,7 @@ def test_nsenter_into_its_mounts(container: Start, docker: Docker, spawn: Callab
 def test_a_thread_that_kept_what_the_first_one_dropped(spawn: Callable[..., Process]) -> None:
     need("unshare")
     process = spawn("unshare", "-pfmu", "--mount-proc", sys.executable, "-c", DROP_IN_MAIN)
-    inside = process.child(Path(f"/proc/{os.getpid()}/comm").read_text().strip())
+    inside = process.child(Path(sys.executable).name[:15])
     for _ in range(100):
         threads = [int(tid) for tid in os.listdir(f"/proc/{inside}/task")]
         if len(threads) > 1 and "CapEff:\t0000000000000000" in Path(f"/proc/{inside}/status").read_text():

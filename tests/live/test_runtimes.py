@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -26,7 +27,11 @@ def rows() -> list[dict[str, Any]]:
 def entry_of(pid: int) -> dict[str, Any] | None:
     """The container that a process is in, by its mount namespace."""
     inside = os.readlink(f"/proc/{pid}/ns/mnt")
-    return next((row for row in rows() if os.readlink(f"/proc/{row['pid']}/ns/mnt") == inside), None)
+    for row in rows():
+        with contextlib.suppress(FileNotFoundError):  # others' containers come and go
+            if os.readlink(f"/proc/{row['pid']}/ns/mnt") == inside:
+                return row
+    return None
 
 
 def entry(pid: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from isoaudit.errors import UsageError
-from isoaudit.render import ENDINGS, FORMATS, render
+from isoaudit.render import ENDINGS, FORMATS, WITH_PAGES, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -154,7 +154,7 @@ class Output:
 
     def needs_catalogue(self) -> bool:
         """Whether a renderer wants the pages of the checks."""
-        return any(target.kind == "html" for target in self.targets)
+        return any(target.kind in WITH_PAGES for target in self.targets)
 
     def write(self, report: Report, catalogue: Catalogue | None) -> None:
         """Render and write everything.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,8 +12,23 @@ if TYPE_CHECKING:
     from isoaudit.report import Report
 
 # What each format's file is called at its end.
-ENDINGS: dict[str, str] = {"text": "txt", "json": "json", "html": "html"}
+ENDINGS: dict[str, str] = {
+    "text": "txt",
+    "json": "json",
+    "html": "html",
+    "sarif": "sarif",
+    "junit": "junit.xml",
+    "markdown": "md",
+    "csv": "csv",
+    "prometheus": "prom",
+    "ocsf": "ocsf.jsonl",
+    "oscal": "oscal.json",
+}
 FORMATS: tuple[str, ...] = tuple(ENDINGS)
+# Formats that hold the pages or titles of the checks.
+WITH_PAGES = frozenset({"html", "sarif", "markdown", "csv", "ocsf", "oscal"})
+# Modules that are not called as their format is: they would hide one of the standard library.
+_MODULES = {"csv": "csv_"}
 
 
 def render(kind: str, report: Report, catalogue: Catalogue | None) -> Iterator[str]:
@@ -25,8 +41,9 @@ def render(kind: str, report: Report, catalogue: Catalogue | None) -> Iterator[s
     """
     if kind == "json":
         return report.to_json()
-    if kind == "html":
-        from isoaudit.render.html import render as html
-
-        return html(report, catalogue)
-    raise ValueError(kind)
+    if kind not in ENDINGS or kind == "text":
+        raise ValueError(kind)
+    # A format's module is loaded when somebody asks for it.
+    module = import_module(f"isoaudit.render.{_MODULES.get(kind, kind)}")
+    parts: Iterator[str] = module.render(report, catalogue)
+    return parts

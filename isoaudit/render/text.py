@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from io import StringIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from isoaudit.facts.units import binary, count
 from isoaudit.model import SEVERITIES, Verdict
+from isoaudit.render.shared import kind as kind_of
 from isoaudit.render.tones import tone
 from isoaudit.render.visible import visible
 
@@ -111,11 +113,11 @@ def _table(*columns: str) -> Table:
 
 
 def _worst(findings: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """The worst severity of each container's gaps, inherent ones aside."""
+    """The worst severity of each container's gaps, inherent and waived ones aside."""
     worst: dict[str, str] = {}
     order = {severity.value: rank for rank, severity in enumerate(SEVERITIES)}
     for finding in findings:
-        if finding["outcome"] == Verdict.FAIL and not finding["inherent"]:
+        if kind_of(finding) == "gap":
             key = finding["subject"]["key"]
             if key not in worst or order[finding["severity"]] < order[worst[key]]:
                 worst[key] = finding["severity"]
@@ -253,7 +255,7 @@ def _names(subjects: list[str]) -> str:
 
 
 def _gaps(console: Console, findings: list[dict[str, Any]]) -> None:
-    open_gaps = [f for f in findings if f["outcome"] == Verdict.FAIL and not f["inherent"]]
+    open_gaps = [f for f in findings if kind_of(f) == "gap"]
     for title, kind in (("Containers", "container"), ("Host", "host")):
         gaps = _group(f for f in open_gaps if f["subject"]["kind"] == kind and f["severity"] != "info")
         if not gaps:
@@ -277,7 +279,7 @@ def _gaps(console: Console, findings: list[dict[str, Any]]) -> None:
 
 
 def _unknowns(console: Console, findings: list[dict[str, Any]]) -> None:
-    undecided = [f for f in findings if f["outcome"] in (Verdict.UNKNOWN, Verdict.ERROR)]
+    undecided = [f for f in findings if kind_of(f) in (Verdict.UNKNOWN, Verdict.ERROR)]
     if not undecided:
         return
     console.print(Text("Not decided", style="bold"))
@@ -304,35 +306,33 @@ def _unknowns(console: Console, findings: list[dict[str, Any]]) -> None:
 
 def _footer(console: Console, report: Report, findings: list[dict[str, Any]], *, quiet: bool) -> None:
     summary = report.summary
-    inherent = [f for f in findings if f["outcome"] == Verdict.FAIL and f["inherent"]]
-    counts = {severity.value: summary["fail"][severity.value] for severity in SEVERITIES}
-    for finding in inherent:
-        counts[finding["severity"]] -= 1
+    kinds = Counter(map(kind_of, findings))
+    gaps = Counter(f["severity"] for f in findings if kind_of(f) == "gap")
+    counts = {severity.value: gaps[severity.value] for severity in SEVERITIES}
     line = Text("Gaps: ")
     worst_first = [f"{number} {severity}" for severity, number in counts.items() if number]
     line.append(", ".join(worst_first) or "none", "bold")
     line.append(
-        f" · {summary['unknown']} not decided · {summary['pass']} passed"
-        f" · {len(inherent)} inherent (the kernel has no namespace for it)"
+        f" · {kinds['unknown']} not decided · {summary['pass']} passed"
+        f" · {kinds['inherent']} inherent (the kernel has no namespace for it)"
     )
-    if summary["error"]:
-        line.append(f" · {count(summary['error'], 'check')} broke", "bold red")
+    if kinds["waived"]:
+        line.append(f" · {kinds['waived']} waived")
+    if kinds["error"]:
+        line.append(f" · {count(kinds['error'], 'check')} broke", "bold red")
     console.print(line)
     policy = report.scan.get("policy", {})
     if summary["gate"] != "none":
-        console.print(
-            Text.assemble(
-                "Gate: ",
-                (summary["gate"], "bold green" if summary["gate"] == "passed" else "bold red"),
-                f" (no gap may be {policy.get('fail_on')} or worse)",
-            )
-        )
+        fail_on = policy.get("fail_on")
+        allowed = f" (no gap may be {visible(str(fail_on))} or worse)" if fail_on else ""
+        style = "bold green" if summary["gate"] == "passed" else "bold red"
+        console.print(Text.assemble("Gate: ", (summary["gate"], style), allowed))
     for notice in report.scan["notices"]:
         console.print(Text(f"Note: {visible(notice)}", style="yellow"))
     if quiet:
         return
     _hint(console, "● proven by a probe  ○ observed in kernel state  ◌ inferred from a version")
-    worst = _group(f for f in findings if f["outcome"] == Verdict.FAIL and not f["inherent"])
+    worst = _group(f for f in findings if kind_of(f) == "gap")
     if worst:
         _hint(console, f"What a gap means and how to close it: isoaudit explain {worst[0].check}")
     _hint(console, "The whole report, passes and evidence included: -f html -o report.html (or -f json)")

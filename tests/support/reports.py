@@ -284,9 +284,11 @@ def sample() -> Document:
             remediation="Set kernel.dmesg_restrict to 1.",
             reproduce="cat /proc/sys/kernel/dmesg_restrict",
             waiver={
-                "reason": "developers read it on build hosts",
+                "check": "kernel-dmesg-unrestricted",
+                "target": "host",
                 "owner": "platform team",
-                "until": "2026-12-31",
+                "reason": "developers read it on build hosts",
+                "expires": "2026-12-31",
             },
         ),
         finding(

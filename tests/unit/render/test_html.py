@@ -33,7 +33,7 @@ from support.reports import (
 )
 
 from isoaudit.model import Outcome, Severity
-from isoaudit.registry import Catalogue, Check, parse_page
+from isoaudit.registry import Catalogue, Check, Page
 from isoaudit.render import html, tones
 from isoaudit.render.visible import visible as plainly_visible
 from isoaudit.report import Report
@@ -78,7 +78,7 @@ CATALOGUE = Catalogue(
             Severity.HIGH,
             _never,
             ("container",),
-            parse_page(PAGE),
+            Page(PAGE),
             "memory_unlimited.py",
         ),
     ),
@@ -212,7 +212,7 @@ def test_hostile_text_is_shown_and_inert() -> None:
 
 
 def test_hostile_page_of_a_check_is_text() -> None:
-    hostile_page = parse_page('<b>"Title"\u202e.\n\n## Why it matters\n<script>x</script> `<i>` \x1b[2J\n')
+    hostile_page = Page('<b>"Title"\u202e.\n\n## Why it matters\n<script>x</script> `<i>` \x1b[2J\n')
     check = CATALOGUE.checks[0]._replace(page=hostile_page)
     page = draw(sample(), Catalogue((check,), "digest"))
     assert len(Tree(page).named("script")) == 1

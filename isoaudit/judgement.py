@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from isoaudit import gate
 from isoaudit.audit import Judge, peers_of
+from isoaudit.baseline import Terms
 from isoaudit.facts.container import Container, Identity
 from isoaudit.facts.namespaces import INITIAL
 from isoaudit.facts.sharing import sharing
@@ -24,12 +27,15 @@ from isoaudit.report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from isoaudit.audit import Finding
     from isoaudit.facts.host import Host
     from isoaudit.facts.peers import Peers
     from isoaudit.facts.scan import ScanFacts, Snapshot
     from isoaudit.registry import Catalogue
+    from isoaudit.report import Document
+    from isoaudit.waivers import Register
 
 
 class Judgement:
@@ -41,6 +47,7 @@ class Judgement:
         frameworks: by check id, the controls of each framework that it is evidence for.
         host: the host's facts.
         peers: all containers of the scan.
+        started: when the scan began (RFC 3339), for waivers that expire.
 
     Raises:
         UsageError: the policy names a check that does not exist.
@@ -53,8 +60,10 @@ class Judgement:
         frameworks: Mapping[str, Mapping[str, list[str]]],
         host: Host,
         peers: Peers,
+        started: str,
     ) -> None:
         require_known(policy.severities, (check.id for check in catalogue.checks))
+        self._waivers = _register(policy, catalogue, started) if policy.waivers else None
         self._catalogue = catalogue.selected(policy.select, policy.ignore)
         self._policy = policy
         self._host = host
@@ -64,36 +73,88 @@ class Judgement:
 
     def host(self, *, judged: bool) -> Section:
         """The host's section; without findings where only containers were asked for."""
-        return self._encoder.section(None, self._judge.host() if judged else (), self._policy)
+        return self._encode(None, self._judge.host() if judged else ())
 
     def section(self, one: Container | Identity) -> Section:
         """A container's section; of one that vanished only its identity is left."""
         if isinstance(one, Identity):
-            return self._encoder.section(container_document(one, None, {}), (), self._policy)
+            return self._encode(container_document(one, None, {}), ())
         document = container_document(one.identity, one, walls(self._host, one))
         findings, routes = self._judge.container(one)
-        section = self._encoder.section(document, findings, self._policy)
+        section = self._encode(document, findings)
         return section._replace(paths=path_documents(one.key, routes)) if routes and routes.open else section
+
+    def _encode(self, document: Document | None, findings: Iterable[Finding]) -> Section:
+        covering = self._waivers.covering(document) if self._waivers else ()
+        return self._encoder.section(document, findings, self._policy, covering)
 
     def report(self, scan: ScanFacts, sections: Sequence[Section], notices: Iterable[str]) -> Report:
         """The report of all sections."""
-        undecided = sum(s.tally.get("unknown", 0) + s.tally.get("error", 0) for s in sections)
+        total: Counter[str] = Counter()
+        for section in sections:
+            total.update(section.tally)
+        undecided = total["unknown"] + total["error"] - total["waived undecided"]
         vanished = sum(1 for s in sections if s.container and s.container.get("vanished"))
-        gate = "none"
-        if self._policy.fail_on is not None:
-            gate = "failed" if any(section.blocking for section in sections) else "passed"
+        got = gate.reach(sections)
+        used = frozenset[int]().union(*(section.waivers for section in sections))
+        expired = self._waivers.expired if self._waivers else []
         return Report(
             tool=tool_document(self._catalogue.digest),
             scan=scan_document(
                 scan,
-                self._policy,
-                [*notices, *_notices(scan, vanished, self._host)],
+                {
+                    **self._policy.document(),
+                    "waivers": self._waivers.documents(used) if self._waivers else [],
+                },
+                [
+                    *notices,
+                    *_notices(scan, vanished, self._host),
+                    *gate.notices(self._policy, got),
+                    *self._told_of_waivers(scan, sections, used),
+                    *self._told_of_baseline(scan, total["known"]),
+                ],
                 complete=not undecided and not scan.hidden and not _contained(self._host),
             ),
             host=host_document(self._host, sharing(self._host, self._peers)),
             sections=sections,
-            gate=gate,
+            gate=gate.word(
+                self._policy,
+                got,
+                blocked=any(section.blocking for section in sections),
+                expired=bool(expired),
+            ),
         )
+
+    def _told_of_waivers(
+        self, scan: ScanFacts, sections: Sequence[Section], used: Collection[int]
+    ) -> list[str]:
+        if self._waivers is None:
+            return []
+        # Of one container, nobody expects the waivers of the others to be of use.
+        subjects = None if scan.mode == "host" else [s.container for s in sections if s.findings]
+        unused = self._waivers.unused(used, [check.id for check in self._catalogue.checks], subjects)
+        return [
+            *(f"{waiver} expired on {waiver.expires}" for waiver in self._waivers.expired),
+            *(f"{waiver} accepts nothing that was found: remove it?" for waiver in unused),
+        ]
+
+    def _told_of_baseline(self, scan: ScanFacts, known: int) -> list[str]:
+        baseline = self._policy.baseline
+        if baseline is None:
+            return []
+        chosen = frozenset(self._policy.select), frozenset(self._policy.ignore)
+        differences = baseline.terms.differences(Terms(scan.mode, self._catalogue.digest, *chosen))
+        told = [f"{count(known, 'gap')} known from {baseline.name}: not counted for the gate"]
+        if differences:
+            told.append(f"incomparable with {baseline.name}: {' and '.join(differences)} differ")
+        return told
+
+
+def _register(policy: Policy, catalogue: Catalogue, started: str) -> Register:
+    from isoaudit import waivers
+
+    waivers.require_known(policy.waivers, (check.id for check in catalogue.checks))
+    return waivers.Register(policy.waivers, started)
 
 
 def judge_snapshot(
@@ -107,7 +168,8 @@ def judge_snapshot(
     Raises:
         UsageError: a policy that names what does not exist.
     """
-    judgement = Judgement(catalogue, policy, frameworks, snapshot.host, peers_of(snapshot.containers))
+    peers = peers_of(snapshot.containers)
+    judgement = Judgement(catalogue, policy, frameworks, snapshot.host, peers, snapshot.scan.started)
     subjects: list[Container | Identity] = [*snapshot.containers, *snapshot.vanished]
     sections = [judgement.host(judged=snapshot.scan.mode == "host"), *map(judgement.section, subjects)]
     return judgement.report(snapshot.scan, sections, ())

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from isoaudit.audit import Finding
+    from isoaudit.baseline import Baseline
+    from isoaudit.waivers import Waiver
 
 
 class Policy(NamedTuple):
@@ -24,6 +26,11 @@ class Policy(NamedTuple):
     fail_on: Severity | None = None  # the gate fails on gaps as bad as this
     inherent: bool = False  # whether gaps that no setting closes count for the gate
     require_complete: bool = False  # whether what could not be decided makes the scan fail
+    require_containers: bool = False  # whether a scan that judged no container fails
+    min_coverage: float = 0  # percent of the verdicts that must be decided
+    waivers: tuple[Waiver, ...] = ()
+    expired_fail: bool = False  # whether an expired waiver makes the gate fail
+    baseline: Baseline | None = None  # whose gaps do not count for the gate
     digest: str = ""  # of the file; "" where there is none
 
     def blocks(self, finding: Finding) -> bool:
@@ -32,7 +39,32 @@ class Policy(NamedTuple):
             return False
         if finding.outcome is Verdict.ERROR:
             return True
-        return finding.outcome is Verdict.FAIL and (self.inherent or not finding.inherent)
+        if finding.outcome is not Verdict.FAIL or self.knows(finding):
+            return False
+        return self.inherent or not finding.inherent
+
+    def knows(self, finding: Finding) -> bool:
+        """Whether it is a gap of the baseline."""
+        return (
+            self.baseline is not None
+            and finding.outcome is Verdict.FAIL
+            and finding.fingerprint in self.baseline.known
+        )
+
+    def document(self) -> dict[str, Any]:
+        """The `scan.policy` part of the report; its waivers, with what became of them, are the judgement's."""
+        return {
+            "fail_on": self.fail_on.value if self.fail_on else None,
+            "inherent": self.inherent,
+            "require_complete": self.require_complete,
+            "require_containers": self.require_containers,
+            "min_coverage": self.min_coverage,
+            "expired_waivers": "fail" if self.expired_fail else "notice",
+            "baseline": self.baseline.name if self.baseline else None,
+            "select": list(self.select),
+            "ignore": list(self.ignore),
+            "digest": self.digest,
+        }
 
 
 def severity(word: str, where: str) -> Severity:
@@ -48,6 +80,17 @@ def severity(word: str, where: str) -> Severity:
         raise UsageError(f"{where}: {word!r} is no severity: use one of {known}") from None
 
 
+def percent(value: object, where: str) -> float:
+    """A share that a user demanded.
+
+    Raises:
+        UsageError: it is no number from 0 to 100.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 100:
+        raise UsageError(f"{where} must be a number from 0 to 100")
+    return value
+
+
 def load(path: str) -> Policy:
     """Read a policy file: TOML, at its top level or under [tool.isoaudit] (in a pyproject.toml).
 
@@ -61,7 +104,8 @@ def load(path: str) -> Policy:
     try:
         with open(path, "rb") as file:
             raw = file.read()
-        document = tomllib.loads(raw.decode())
+        text = raw.decode()
+        document = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"cannot read the policy {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -71,21 +115,46 @@ def load(path: str) -> Policy:
         document = tool["isoaudit"]
     elif path.endswith("pyproject.toml"):
         raise UsageError(f"{path}: has no [tool.isoaudit] table")
-    return _parse(document, path)._replace(digest=hashlib.sha256(raw).hexdigest())
+    if not isinstance(document, dict):
+        raise UsageError(f"{path}: tool.isoaudit must be a table")
+    policy = _parse(document, path)._replace(digest=hashlib.sha256(raw).hexdigest())
+    if "waiver" in document:
+        from isoaudit.waivers import parse
+
+        policy = policy._replace(waivers=parse(document["waiver"], text, path))
+    return policy
+
+
+_TABLES = {
+    "checks": ("ignore", "select"),
+    "gate": (
+        "expired-waivers",
+        "fail-on",
+        "inherent",
+        "min-coverage",
+        "require-complete",
+        "require-containers",
+    ),
+}
 
 
 def _parse(document: Mapping[str, Any], path: str) -> Policy:
-    known = {"checks": {"select", "ignore"}, "gate": {"fail-on", "inherent", "require-complete"}}
     for table, content in document.items():
-        if table not in (*known, "severity"):
-            raise UsageError(f"{path}: unknown table [{table}]: a policy has [checks], [gate] and [severity]")
+        if table == "waiver":
+            continue
+        if table not in (*_TABLES, "severity"):
+            raise UsageError(
+                f"{path}: unknown table [{table}]: a policy has [checks], [gate], [severity] and [[waiver]]"
+            )
         if not isinstance(content, dict):
             raise UsageError(f"{path}: {table} must be a table")
-        for key in content if table in known else ():
-            if key not in known[table]:
-                raise UsageError(f"{path}: [{table}] knows no {key!r}, only {', '.join(sorted(known[table]))}")
+        for key in content if table in _TABLES else ():
+            if key not in _TABLES[table]:
+                raise UsageError(f"{path}: [{table}] knows no {key!r}, only {', '.join(_TABLES[table])}")
     checks, gate = document.get("checks", {}), document.get("gate", {})
-    fail_on = gate.get("fail-on")
+    fail_on, expired = gate.get("fail-on"), gate.get("expired-waivers", "notice")
+    if expired not in ("fail", "notice"):
+        raise UsageError(f'{path}: gate.expired-waivers must be "fail" or "notice"')
     return Policy(
         select=_strings(checks.get("select", []), f"{path}: checks.select"),
         ignore=_strings(checks.get("ignore", []), f"{path}: checks.ignore"),
@@ -96,6 +165,9 @@ def _parse(document: Mapping[str, Any], path: str) -> Policy:
         fail_on=None if fail_on is None else severity(str(fail_on), f"{path}: gate.fail-on"),
         inherent=_boolean(gate.get("inherent", False), f"{path}: gate.inherent"),
         require_complete=_boolean(gate.get("require-complete", False), f"{path}: gate.require-complete"),
+        require_containers=_boolean(gate.get("require-containers", False), f"{path}: gate.require-containers"),
+        min_coverage=percent(gate.get("min-coverage", 0), f"{path}: gate.min-coverage"),
+        expired_fail=expired == "fail",
     )
 
 

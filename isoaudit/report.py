@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from isoaudit._version import __version__
@@ -15,7 +16,7 @@ from isoaudit.errors import UsageError
 from isoaudit.model import SEVERITIES, Known, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from isoaudit.audit import Finding
     from isoaudit.escape import Routes
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from isoaudit.facts.host import Host
     from isoaudit.facts.scan import ScanFacts
     from isoaudit.facts.sharing import Shared
-    from isoaudit.model import Reading
+    from isoaudit.model import Reading, Subject
     from isoaudit.policy import Policy
+    from isoaudit.waivers import Standing
 
 SCHEMA = "isoaudit/report/1"
 
@@ -39,12 +41,21 @@ class Section(NamedTuple):
     tally: Mapping[str, int]  # findings by "outcome" and, where failed, by "fail severity"
     blocking: int  # how many of them make the gate fail
     paths: tuple[Document, ...] = ()  # its entries under `escape_paths`
+    waivers: frozenset[int] = frozenset()  # the numbers of those that accept any of them
 
 
 # Escaped to ASCII: valid JSON whatever bytes a container has put into its names.
 _dump = json.JSONEncoder(separators=(",", ":")).encode
 _quote = json.encoder.encode_basestring_ascii
+_quote_again = lru_cache(maxsize=1024)(_quote)  # for texts that stand in many findings
 _BOOLEAN = {False: "false", True: "true"}
+
+
+def _end(frameworks: str) -> str:
+    return f'","waiver":null,"frameworks":{frameworks}}}'
+
+
+_NO_FRAMEWORKS = _end("{}")
 
 
 class FindingEncoder:
@@ -58,27 +69,33 @@ class FindingEncoder:
     """
 
     def __init__(self, frameworks: Mapping[str, Mapping[str, list[str]]]) -> None:
-        # What is the same for each finding of a check is encoded once.
-        self._frameworks = {check: _dump(controls) for check, controls in frameworks.items()}
+        # What is the same for each finding of a check, or of a subject, is encoded once.
+        self._ends = {check: _end(_dump(controls)) for check, controls in frameworks.items()}
+        self._subject: tuple[Subject, str] | None = None
 
-    def encode(self, finding: Finding) -> str:
-        """One finding as one line of JSON."""
+    def encode(self, finding: Finding, waiver: str = "") -> str:
+        """One finding as one line of JSON.
+
+        Args:
+            finding: what to encode.
+            waiver: what accepts it, as JSON; "" is nothing.
+        """
         evidence = ",".join(
             [
                 f'{{"source":{_quote(source)},"observed":{_quote(observed)},"expected":{_quote(expected)}}}'
                 for source, observed, expected in finding.evidence
             ]
         )
+        subject = finding.subject
+        if self._subject is None or self._subject[0] is not subject:
+            words = f',"subject":{{"kind":{_quote(subject.kind)},"key":{_quote(subject.key)}}},"outcome":"'
+            self._subject = subject, words
         # Verdict, severity and basis are strings as well as enums: joined, they are their own words.
         return "".join(
             (
                 '{"check":',
-                _quote(finding.check),
-                ',"subject":{"kind":',
-                _quote(finding.subject.kind),
-                ',"key":',
-                _quote(finding.subject.key),
-                '},"outcome":"',
+                _quote_again(finding.check),
+                self._subject[1],
                 finding.outcome,
                 '","severity":"',
                 finding.severity,
@@ -91,26 +108,70 @@ class FindingEncoder:
                 ',"evidence":[',
                 evidence,
                 '],"remediation":',
-                _quote(finding.remediation),
+                _quote_again(finding.remediation),
                 ',"reproduce":',
                 _quote(finding.reproduce),
                 ',"fingerprint":"',
                 finding.fingerprint,
-                '","waiver":null,"frameworks":',
-                self._frameworks.get(finding.check, "{}"),
-                "}",
+                self._end(finding.check, waiver) if waiver else self._ends.get(finding.check, _NO_FRAMEWORKS),
             )
         )
 
-    def section(self, container: Document | None, findings: Iterable[Finding], policy: Policy) -> Section:
-        """All of a subject's findings."""
+    def _end(self, check: str, waiver: str) -> str:
+        return self._ends.get(check, _NO_FRAMEWORKS).replace("null", waiver, 1)
+
+    def section(
+        self,
+        container: Document | None,
+        findings: Iterable[Finding],
+        policy: Policy,
+        waivers: Sequence[Standing] = (),
+    ) -> Section:
+        """All of a subject's findings.
+
+        Args:
+            container: the subject's entry under `containers`; None is the host.
+            findings: all of them.
+            policy: which of them make the gate fail.
+            waivers: those that are about this subject.
+        """
         findings = list(findings)
         tally: dict[str, int] = dict(Counter([finding.outcome.value for finding in findings]))
         failed = [finding for finding in findings if finding.outcome is Verdict.FAIL]
         tally.update(Counter([f"fail {finding.severity.value}" for finding in failed]))
         tally["inherent"] = sum([finding.inherent for finding in failed])
-        blocking = sum(map(policy.blocks, findings)) if policy.fail_on is not None else 0
-        return Section(container, ",\n".join(map(self.encode, findings)), tally, blocking)
+        accepted = _accepted(findings, waivers) if waivers else {}
+        tally["waived"] = len(accepted)
+        tally["waived undecided"] = sum(findings[at].outcome in _UNDECIDED for at in accepted)
+        if policy.baseline is not None:
+            tally["known"] = sum(policy.knows(one) for at, one in enumerate(findings) if at not in accepted)
+        if not accepted:
+            blocking = sum(map(policy.blocks, findings)) if policy.fail_on is not None else 0
+            return Section(container, ",\n".join(map(self.encode, findings)), tally, blocking)
+        return Section(
+            container,
+            ",\n".join(
+                self.encode(one, accepted[at][0].encoded if at in accepted else "")
+                for at, one in enumerate(findings)
+            ),
+            tally,
+            sum(policy.blocks(one) for at, one in enumerate(findings) if at not in accepted),
+            waivers=frozenset(one.number for standing in accepted.values() for one in standing),
+        )
+
+
+_UNDECIDED = (Verdict.UNKNOWN, Verdict.ERROR)
+
+
+def _accepted(findings: Sequence[Finding], waivers: Sequence[Standing]) -> dict[int, list[Standing]]:
+    """The findings, by their places, that waivers accept: gaps, and what could not be decided."""
+    accepted = {}
+    for at, finding in enumerate(findings):
+        if finding.outcome is Verdict.FAIL or finding.outcome in _UNDECIDED:
+            standing = [one for one in waivers if one.waiver.concerns(finding.check)]
+            if standing:
+                accepted[at] = standing
+    return accepted
 
 
 class Report:
@@ -199,6 +260,7 @@ class Report:
                 if finding["outcome"] == Verdict.FAIL:
                     tally[f"fail {finding['severity']}"] += 1
                     tally["inherent"] += bool(finding["inherent"])
+                tally["waived"] += finding["waiver"] is not None
             sections.append(Section(container, ",\n".join(map(_dump, findings)), dict(tally), 0))
         if by_subject:
             raise KeyError(f"findings on {next(iter(by_subject))!r}, which is not among the containers")
@@ -224,7 +286,7 @@ def _summary(sections: Iterable[Section], gate: str) -> Document:
         "pass": total["pass"],
         "not-applicable": total["not-applicable"],
         "inherent": total["inherent"],
-        "waived": 0,
+        "waived": total["waived"],
         "gate": gate,
     }
 
@@ -234,7 +296,7 @@ def tool_document(catalogue: str) -> Document:
     return {"name": "isoaudit", "version": __version__, "catalogue": catalogue}
 
 
-def scan_document(scan: ScanFacts, policy: Policy, notices: Iterable[str], *, complete: bool) -> Document:
+def scan_document(scan: ScanFacts, policy: Document, notices: Iterable[str], *, complete: bool) -> Document:
     """The `scan` part: how the report came about."""
     return {
         "id": scan.id,
@@ -247,14 +309,7 @@ def scan_document(scan: ScanFacts, policy: Policy, notices: Iterable[str], *, co
         "complete": complete,
         "notices": list(notices),
         "processes": scan.processes,
-        "policy": {
-            "fail_on": policy.fail_on,
-            "inherent": policy.inherent,
-            "require_complete": policy.require_complete,
-            "select": list(policy.select),
-            "ignore": list(policy.ignore),
-            "digest": policy.digest,
-        },
+        "policy": policy,
     }
 
 

@@ -74,7 +74,7 @@ def look(request: Request) -> Scope:
     """
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()), time.monotonic()
     require_proc(request.paths)
-    with _without_gc():
+    with without_gc():
         reading = read_host(request.paths)
         found = discover(request.paths, reading.host.namespaces, reading.host.mounts)
         everything = identify(found.candidates, Names(request.paths))
@@ -142,7 +142,7 @@ def _facts(request: Request, scope: Scope) -> ScanFacts:
 
 
 @contextlib.contextmanager
-def _without_gc() -> Iterator[None]:
+def without_gc() -> Iterator[None]:
     """Facts hold no cycles; on a large result set the collector would double the cost of parsing."""
     enabled = gc.isenabled()
     gc.disable()
@@ -179,7 +179,7 @@ def collect(request: Request, progress: Callable[[str, int, int], None] = _silen
         UsageError, NothingToAuditError: as `look`.
     """
     scope = look(request)
-    with _without_gc():
+    with without_gc():
         containers: list[Container] = []
         vanished: list[Identity] = []
         for batch in _batches(request, scope.named):
@@ -217,13 +217,14 @@ def audit(
     from isoaudit.judgement import Judgement  # with all that it needs: a scan has begun by now
 
     file = label_file(scope.reading.host.lsms)
-    with _without_gc():
+    with without_gc():
         judgement = Judgement(
             catalogue,
             policy,
             frameworks,
             scope.reading.host,
             Peers(_peers(request.paths, scope, file)),
+            scope.started,
         )
         sections = [judgement.host(judged=_mode(request) == "host")]
         done = 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from isoaudit import frameworks, scan
 from isoaudit.cli import options
 from isoaudit.cli.output import Output, progress
+from isoaudit.gate import exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,9 +32,10 @@ def audit(
         UsageError, NothingToAuditError: bad input; nothing was written.
     """
     with Output(formats, output, color=color, quiet=quiet) as out:
-        # The host first: whether there is anything to audit is found out before a hundred checks are loaded.
-        scope = scan.look(request)
-        catalogue = options.catalogue_of(checks_dir)
-        report = scan.audit(request, catalogue, policy, frameworks.load(), progress(quiet=quiet), scope)
+        with scan.without_gc():  # which loading the catalogue would keep busy, too
+            # The host first: that there is nothing to audit is found out before a hundred checks are loaded.
+            scope = scan.look(request)
+            catalogue = options.catalogue_of(checks_dir)
+            report = scan.audit(request, catalogue, policy, frameworks.load(), progress(quiet=quiet), scope)
         out.write(report, catalogue)
-    return options.exit_code(report, policy)
+    return exit_code(report)

@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from isoaudit.collect.paths import Paths
-from isoaudit.errors import EXIT_DONE, EXIT_GATE_FAILED, EXIT_INCOMPLETE, UsageError
+from isoaudit.errors import UsageError
 from isoaudit.request import HAZARDS, Request
 
 if TYPE_CHECKING:
     from isoaudit.policy import Policy
     from isoaudit.registry import Catalogue
-    from isoaudit.report import Report
 
 # typer evaluates these at run time, on Python 3.10 too: hence Optional rather than `| None`.
 Formats = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Option("--format", "-f", help="text, json or html; several at once, repeated or with commas."),
+    typer.Option(
+        "--format",
+        "-f",
+        help="text, json, html, sarif, junit, markdown, csv, prometheus, ocsf or oscal; several at once, "
+        "repeated or with commas.",
+    ),
 ]
 OutputPath = Annotated[
     str, typer.Option("--output", "-o", help="File, or folder for several formats; - is standard output.")
@@ -28,6 +32,14 @@ OutputPath = Annotated[
 FailOn = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--fail-on", metavar="SEVERITY", help="Exit with 10 if a gap is as bad as this, or worse."),
+]
+Baseline = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--baseline", metavar="REPORT", help="Gaps of this saved report do not count for the gate."),
+]
+MinCoverage = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option("--min-coverage", metavar="PERCENT", help="Exit with 4 if fewer verdicts are decided."),
 ]
 PolicyPath = Annotated[
     Optional[str],  # noqa: UP045
@@ -68,14 +80,20 @@ def words(values: list[str] | None) -> tuple[str, ...]:
 
 
 def policy_of(
-    path: str | None, fail_on: str | None, select: list[str] | None, ignore: list[str] | None
+    path: str | None,
+    fail_on: str | None,
+    select: list[str] | None,
+    ignore: list[str] | None,
+    *,
+    baseline: str | None = None,
+    min_coverage: float | None = None,
 ) -> Policy:
     """The policy of a command: the file's, overridden by options.
 
     Raises:
-        UsageError: either says something that we do not know.
+        UsageError: either says something that we do not know, or the baseline is no report.
     """
-    from isoaudit.policy import Policy, load, severity
+    from isoaudit.policy import Policy, load, percent, severity
 
     policy = load(path) if path else Policy()
     if fail_on:
@@ -84,6 +102,16 @@ def policy_of(
         policy = policy._replace(select=words(select))
     if ignore:
         policy = policy._replace(ignore=policy.ignore + words(ignore))
+    if min_coverage is not None:
+        policy = policy._replace(min_coverage=percent(min_coverage, "--min-coverage"))
+    if baseline:
+        from isoaudit.baseline import baseline_of
+        from isoaudit.cli.reading import read_text
+        from isoaudit.report import Report
+
+        policy = policy._replace(
+            baseline=baseline_of(Report.from_json(read_text(baseline), baseline), baseline)
+        )
     return policy
 
 
@@ -132,12 +160,3 @@ def request_of(
         ptrace=not no_ptrace,
         command=("isoaudit", *sys.argv[1:]),
     )
-
-
-def exit_code(report: Report, policy: Policy) -> int:
-    """What a finished report makes the command end with."""
-    if report.summary["gate"] == "failed":
-        return EXIT_GATE_FAILED
-    if policy.require_complete and not report.scan["complete"]:
-        return EXIT_INCOMPLETE
-    return EXIT_DONE

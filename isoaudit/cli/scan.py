@@ -16,6 +16,8 @@ def run(
     formats: options.Formats = None,
     output: options.OutputPath = "",
     fail_on: options.FailOn = None,
+    min_coverage: options.MinCoverage = None,
+    baseline: options.Baseline = None,
     policy_path: options.PolicyPath = None,
     select: options.Select = None,
     ignore: options.Ignore = None,
@@ -36,7 +38,9 @@ def run(
     request = options.request_of(
         probes=probes, sandboxes=include_sandboxes, no_ptrace=no_ptrace, proc=proc, sys_path=sys_path
     )
-    policy = options.policy_of(policy_path, fail_on, select, ignore)
+    policy = options.policy_of(
+        policy_path, fail_on, select, ignore, baseline=baseline, min_coverage=min_coverage
+    )
     raise typer.Exit(
         audit(request, policy, formats or [], output, checks_dir=checks_dir, quiet=quiet, color=not no_color)
     )

@@ -17,7 +17,7 @@ from isoaudit.judgement import judge_snapshot
 from isoaudit.kernel.capability import mask
 from isoaudit.model import Basis, Evidence, Severity, Subject, Verdict, fail
 from isoaudit.policy import Policy
-from isoaudit.registry import Catalogue, Check, load, parse_page
+from isoaudit.registry import Catalogue, Check, Page, load
 from isoaudit.report import Report
 from isoaudit.resources import bundled, data
 
@@ -127,7 +127,7 @@ def test_a_check_that_breaks_is_an_error_finding() -> None:
     def broken(host: object) -> None:
         raise ZeroDivisionError("by design")
 
-    check = Check("a-broken", "host", Severity.LOW, broken, ("host",), parse_page("T\n"), "")  # type: ignore[arg-type]
+    check = Check("a-broken", "host", Severity.LOW, broken, ("host",), Page("T\n"), "")  # type: ignore[arg-type]
     (found,) = Judge(Catalogue((check,), ""), make_host(), peers_of([])).host()
     assert found.outcome is Verdict.ERROR
     assert "ZeroDivisionError: by design" in found.message

@@ -245,15 +245,15 @@ class Report:
         Raises:
             KeyError, TypeError, AttributeError: the document is not by the contract.
         """
-        by_subject: dict[str, list[Document]] = {}
+        by_subject: dict[str | None, list[Document]] = {}
         for finding in document["findings"]:
             subject = finding["subject"]
-            key = "" if subject["kind"] == "host" else subject["key"]
+            key = None if subject["kind"] == "host" else subject["key"]
             by_subject.setdefault(key, []).append(finding)
         subjects: list[Document | None] = [None, *document["containers"]]
         sections = []
         for container in subjects:
-            findings = by_subject.pop("" if container is None else container["key"], [])
+            findings = by_subject.pop(None if container is None else container["key"], [])
             tally: Counter[str] = Counter()
             for finding in findings:
                 tally[finding["outcome"]] += 1

@@ -226,7 +226,7 @@ DOCKER: tuple[Scenario, ...] = (
     docker("seccomp-none", "--security-opt=seccomp=unconfined", opens=("seccomp-absent", "kernel-keyring-allowed", "namespace-user-creatable"), follows=NO_FILTER, bench="PASS 5.3"),
     docker("seccomp-weak", "--security-opt=seccomp=@WEAK", opens=("kernel-keyring-allowed", "namespace-user-creatable"), follows=NO_FILTER),
     docker("new-privileges", "--security-opt=no-new-privileges=false", opens=("identity-no-new-privileges-unset",), without=("--security-opt",), bench="PASS 5.26"),
-    docker("user", "--user=1000:1000", closes=("identity-root", "leak-page-ownership"), follows=("device-sysfs-side-effect",)),
+    docker("user", "--user=1000:1000", closes=("identity-root", "leak-page-ownership"), follows=("device-sysfs-side-effect", "quota-uid-shared")),
     # Devices
     docker("device-disk", "--device=@DISK", opens=("device-block-exposed", "escape-path")),
     docker("device-kvm", "--device=/dev/kvm", opens=("device-kvm-exposed",), follows=("cgroup-misc-unlimited",)),

@@ -93,7 +93,7 @@ def load_or_refuse(document: Any) -> None:
         dumps(snapshot).encode()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(path=st.sampled_from(PARTS), odd=ODD)
 def test_an_odd_value_anywhere_is_refused_or_kept(path: tuple[str | int, ...], odd: Any) -> None:
     document = copy.deepcopy(DOCUMENT)
@@ -101,7 +101,7 @@ def test_an_odd_value_anywhere_is_refused_or_kept(path: tuple[str | int, ...], o
     load_or_refuse(document)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(path=st.sampled_from(PARTS))
 def test_a_missing_value_anywhere_is_refused_or_has_a_default(path: tuple[str | int, ...]) -> None:
     document = copy.deepcopy(DOCUMENT)

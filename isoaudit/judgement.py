@@ -168,7 +168,7 @@ def judge_snapshot(
     Raises:
         UsageError: a policy that names what does not exist.
     """
-    peers = peers_of(snapshot.containers)
+    peers = peers_of(snapshot.containers, snapshot.others)
     judgement = Judgement(catalogue, policy, frameworks, snapshot.host, peers, snapshot.scan.started)
     subjects: list[Container | Identity] = [*snapshot.containers, *snapshot.vanished]
     sections = [judgement.host(judged=snapshot.scan.mode == "host"), *map(judgement.section, subjects)]

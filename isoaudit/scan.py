@@ -189,7 +189,10 @@ def collect(request: Request, progress: Callable[[str, int, int], None] = _silen
             progress("reading", len(containers) + len(vanished), len(scope.named))
         with _Probes(request, scope, progress) as probes:
             probed = probes.run(containers)
-        return Snapshot(_facts(request, scope), scope.reading.host, tuple(probed), tuple(vanished))
+        chosen = {named.identity.key for named in scope.named}
+        left_out = [named for named in scope.everything if named.identity.key not in chosen]
+        others = tuple(_peers(request.paths, scope, left_out))
+        return Snapshot(_facts(request, scope), scope.reading.host, tuple(probed), tuple(vanished), others)
 
 
 def audit(
@@ -216,14 +219,13 @@ def audit(
     scope = scope or look(request)
     from isoaudit.judgement import Judgement  # with all that it needs: a scan has begun by now
 
-    file = label_file(scope.reading.host.lsms)
     with without_gc():
         judgement = Judgement(
             catalogue,
             policy,
             frameworks,
             scope.reading.host,
-            Peers(_peers(request.paths, scope, file)),
+            Peers(_peers(request.paths, scope, scope.everything)),
             scope.started,
         )
         sections = [judgement.host(judged=_mode(request) == "host")]
@@ -243,12 +245,13 @@ def audit(
         return judgement.report(_facts(request, scope), sections, probes.notices)
 
 
-def _peers(paths: Paths, scope: Scope, file: str) -> Iterator[Peer]:
-    """The little of each container that others are compared with, read ahead of the rest.
+def _peers(paths: Paths, scope: Scope, compared: Iterable[Named]) -> Iterator[Peer]:
+    """The little of each container that others are compared with, read apart from the rest.
 
     One that has ended shares nothing with anybody any more.
     """
-    for named in scope.everything:
+    file = label_file(scope.reading.host.lsms)
+    for named in compared:
         with contextlib.suppress(VanishedError):
             yield _peer(paths, named, file, scope.reading.cgroups)
 

@@ -37,6 +37,7 @@ from isoaudit.facts import (
 from isoaudit.facts.container import Container, Identity
 from isoaudit.facts.host import EngineSocket, Host
 from isoaudit.facts.namespaces import Namespaces
+from isoaudit.facts.peers import Peer
 from isoaudit.facts.scan import ScanFacts, Snapshot
 from isoaudit.model import Known, Reading, Unknown
 
@@ -53,6 +54,7 @@ _NAMES: dict[str, Any] = {
     "Host": Host,
     "Container": Container,
     "Identity": Identity,
+    "Peer": Peer,
     "ScanFacts": ScanFacts,
     **{
         name: value
@@ -102,7 +104,7 @@ def encode(value: Any) -> Any:
             return {field: encode(getattr(value, field)) for field in fields}
         return [encode(one) for one in value]
     if isinstance(value, frozenset):
-        return sorted(value)
+        return [encode(one) for one in sorted(value)]
     if isinstance(value, Mapping):
         return {key: encode(one) for key, one in value.items()}
     return value
@@ -145,13 +147,13 @@ def decode(hint: Any, data: Any, where: str = "") -> Any:
 
 
 def _decode_union(arguments: tuple[Any, ...], data: Any, where: str) -> Any:
+    if data is None and type(None) in arguments:
+        return None
     if Unknown in arguments:
         fields = _object(data, where)
         if "unknown" in fields:
             return Unknown(_text(fields.get("source"), where), _text(fields["unknown"], where))
         return decode(next(one for one in arguments if one is not Unknown), data, where)
-    if data is None and type(None) in arguments:
-        return None
     return decode(next(one for one in arguments if one is not type(None)), data, where)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from isoaudit.facts.container import Container, Identity
     from isoaudit.facts.host import Host
+    from isoaudit.facts.peers import Peer
 
 
 class ScanFacts(NamedTuple):
@@ -31,3 +32,5 @@ class Snapshot(NamedTuple):
     host: Host
     containers: tuple[Container, ...]
     vanished: tuple[Identity, ...]  # containers that ended while they were being read
+    # What the host had besides, as containers are compared with it too: nobody else's facts are in here.
+    others: tuple[Peer, ...] = ()

@@ -44,6 +44,21 @@ def report_of(catalogue: Catalogue, policy: Policy = NO_POLICY, **changes: objec
     return judge_snapshot(snapshot, catalogue, policy, frameworks.load())
 
 
+def test_a_snapshot_of_one_container_knows_its_neighbours(catalogue: Catalogue) -> None:
+    alone = (make_container(),)
+    neighbour = make_container(identity=make_identity(key="db", name="db", pid=5))
+    others = peers_of([neighbour]).all
+
+    def peer_shared(report: Report) -> tuple[str, str]:
+        (finding,) = (f for f in report.findings() if f["check"] == "namespace-peer-shared")
+        return finding["outcome"], finding["message"]
+
+    outcome, message = peer_shared(report_of(catalogue, containers=alone, vanished=(), others=others))
+    assert outcome == "fail"
+    assert "db" in message
+    assert peer_shared(report_of(catalogue, containers=alone, vanished=()))[0] == "pass"
+
+
 def test_is_by_the_schema_and_reads_back(catalogue: Catalogue) -> None:
     report = report_of(catalogue)
     text = "".join(report.to_json())

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.facts import answered, cgroup_v2, denied, make_container, make_host, make_identity
 
+from isoaudit.audit import peers_of
 from isoaudit.collect.containers import ContainerReader, identify
 from isoaudit.collect.discovery import discover
 from isoaudit.collect.host import read_host
@@ -35,6 +36,7 @@ SNAPSHOT = Snapshot(
         ),
     ),
     (make_identity(key="gone"),),
+    peers_of([make_container(identity=make_identity(key="left-out"), uid_map=denied())]).all,
 )
 TEXT = dumps(SNAPSHOT)
 

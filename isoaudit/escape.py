@@ -44,7 +44,6 @@ class Rule(NamedTuple):
     title: str
     needs: tuple[Need, ...]
     end: str
-    references: tuple[str, ...]
 
 
 class Step(NamedTuple):
@@ -91,7 +90,6 @@ def rules() -> tuple[Rule, ...]:
             path["title"],
             tuple(_need(need) for need in path["needs"]),
             path["end"],
-            tuple(path["references"]),
         )
         for path in document["paths"]
     )

@@ -30,7 +30,7 @@ Where the host has no 32-bit emulation after all: it can be switched off at boot
 from typing import NamedTuple
 
 from isoaudit import Basis, Container, Evidence, Outcome, Severity, check, fail, not_applicable, passed
-from isoaudit.facts.bypasses import Bypass, bypasses
+from isoaudit.facts.filter_bypasses import Bypass, bypasses
 from isoaudit.facts.filtered import Filtered, by_filters
 from isoaudit.facts.processes import listed, named
 from isoaudit.model import FactMissing

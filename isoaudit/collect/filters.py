@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from isoaudit.collect.discovery import Candidate
     from isoaudit.collect.paths import Paths
     from isoaudit.collect.runtime_profile import Noted
-    from isoaudit.collect.threads import Threads
+    from isoaudit.collect.stoppable import Threads
     from isoaudit.facts.cgroup import Cgroup
     from isoaudit.facts.container import Process
     from isoaudit.facts.status import Status
@@ -119,7 +119,7 @@ class FilterReader:
 
     def _traced(self, family: Sequence[_Task], apart: Collection[int]) -> Reading[tuple[Filter, ...]]:
         """From the kernel, by any thread of a family that can be stopped without its noticing."""
-        from isoaudit.collect.threads import Threads
+        from isoaudit.collect.stoppable import Threads
         from isoaudit.kernel.ptrace import NotStoppedError, Tracer
 
         if self._threads is None or self._tracer is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from isoaudit.facts.latest import latest
 from isoaudit.facts.seccomp_programs import Answer, programs_answer
 from isoaudit.facts.status import SECCOMP_DISABLED, SECCOMP_STRICT
 from isoaudit.model import FactMissing, Known, Reading, require
@@ -107,19 +108,14 @@ def programs(stack: FilterStack) -> tuple[str, ...]:
     return tuple(one.program for one in require(stack.filters))
 
 
-# A dozen checks ask about one container in a row: the last index is kept, by what it was made from.
-_last: list[tuple[tuple[FilterStack, ...], Mapping[int, tuple[int, ...]]]] = []
-
-
+@latest
 def _by_number(known: tuple[FilterStack, ...]) -> Mapping[int, tuple[int, ...]]:
     """The positions of stacks by process and by thread."""
-    if not _last or _last[0][0] is not known:
-        found: dict[int, tuple[int, ...]] = {}
-        for position, stack in enumerate(known):
-            for number in {number for pair in stack.threads for number in pair}:
-                found[number] = (*found.get(number, ()), position)
-        _last[:] = [(known, found)]
-    return _last[0][1]
+    found: dict[int, tuple[int, ...]] = {}
+    for position, stack in enumerate(known):
+        for number in {number for pair in stack.threads for number in pair}:
+            found[number] = (*found.get(number, ()), position)
+    return found
 
 
 def lets(

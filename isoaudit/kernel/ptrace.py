@@ -75,7 +75,7 @@ class Tracer:
 
         Args:
             tid: a thread that is neither stopped nor traced, and in no call that a stop would end early (see
-                `isoaudit.collect.threads`).
+                `isoaudit.collect.stoppable`).
 
         Raises:
             OSError: what the kernel answered: EPERM to attaching, EACCES to reading filters, EINVAL where there

@@ -73,7 +73,9 @@ def told(findings: list[dict[str, object]]) -> list[tuple[object, ...]]:
 
 
 def test_collect_judge_and_render_agree_with_a_scan(contained: int, spawn: Spawn, tmp_path: Path) -> None:
-    spawn("unshare", "--mount", "--pid", "--fork", "--mount-proc", "sleep", "1000").child("sleep")  # a neighbour
+    spawn("unshare", "--mount", "--pid", "--fork", "--mount-proc", "sleep", "1000").child(
+        "sleep"
+    )  # a neighbour
     snapshot, saved = tmp_path / "snapshot.json", tmp_path / "report.json"
     assert isoaudit("collect", str(contained), "--probes", "none", "-o", str(snapshot)).code == 0
     judged = isoaudit("judge", str(snapshot), "-f", "json")

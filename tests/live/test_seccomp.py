@@ -24,7 +24,7 @@ import pytest
 from support.filters import program
 from support.live import Docker, Process, Start, isoaudit, missing, need
 
-from isoaudit.collect.threads import Threads
+from isoaudit.collect.stoppable import Threads
 from isoaudit.facts.seccomp_programs import allowed_calls, numbers_of
 from isoaudit.kernel import calls, cbpf, seccomp
 from isoaudit.kernel.ptrace import NotStoppedError, Tracer

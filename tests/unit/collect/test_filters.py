@@ -13,7 +13,7 @@ from isoaudit.collect import filters
 from isoaudit.collect.discovery import Candidate
 from isoaudit.collect.filters import FilterReader
 from isoaudit.collect.paths import Paths
-from isoaudit.collect.threads import Threads
+from isoaudit.collect.stoppable import Threads
 from isoaudit.facts.container import Process, Thread
 from isoaudit.facts.runtimes import Made
 from isoaudit.facts.seccomp import FilterStack

@@ -138,6 +138,14 @@ class Docker:
 Start = Callable[..., str]
 
 
+def _told(path: str) -> str:
+    """A file of a process; "" of one that has ended: tools start helpers that are gone in a moment."""
+    try:
+        return Path(path).read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 class Process:
     """A process that a test has started, and what runs below it."""
 
@@ -159,13 +167,13 @@ class Process:
         """The pid of its first descendant with that command name, once there is one."""
         for _ in range(200):
             for pid in self._below(self.pid):
-                if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+                if _told(f"/proc/{pid}/comm").strip() == name:
                     return pid
             time.sleep(0.02)
         raise AssertionError(f"no {name} below {self.process.args!r}")
 
     def _below(self, pid: int) -> list[int]:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        children = _told(f"/proc/{pid}/task/{pid}/children").split()
         return [below for child in map(int, children) for below in (child, *self._below(child))]
 
     def stop(self) -> None:
